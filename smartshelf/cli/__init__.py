@@ -1,0 +1,1 @@
+"""The ``smartshelf`` command. Groups are imported only when called, so that --help stays quick."""

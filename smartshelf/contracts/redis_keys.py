@@ -1,0 +1,26 @@
+"""Names of the Redis keys. Streams are named in topics.py."""
+
+from __future__ import annotations
+
+MARKS = "marks"
+
+NOW = "sim:now"
+TODAY = "sim:today"
+TARGET = "sim:target"
+CLOCK = "sim:clock"
+HOLDS = "sim:holds"
+LEASE = "sim:lease"
+
+STORES = "stores"
+EPOCH = "store:epoch"
+#: Hash: what init has completed, so that a killed init goes on where it stopped.
+INIT = "store:init"
+
+
+def world(store_id: str) -> str:
+    """Hash of one store's physical truth, written only by the world's save script."""
+    return f"world:{store_id}"
+
+
+#: Hash of what all worlds of the process share: step, save number, Kafka position.
+WORLD = "world"

@@ -1,0 +1,257 @@
+"""Kafka: clients with exact settings, topics from the contract, transactions, reading to an offset."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError as AdminError
+from kafka.errors import TopicAlreadyExistsError
+
+from smartshelf.contracts.topics import TOPICS, Topic
+from smartshelf.errors import Fenced, SmartShelfError, Unavailable
+
+log = logging.getLogger(__name__)
+
+#: librdkafka prints every failed connection attempt below this level, once a second while the broker is away.
+QUIET = {"log_level": 2}
+
+
+# --- where a record goes -------------------------------------------------------------------------
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's 32-bit murmur2 (org.apache.kafka.common.utils.Utils.murmur2), as an unsigned number."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    length = len(data)
+    h = (0x9747B28C ^ length) & mask
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k = (k ^ (k >> 24)) * m & mask
+        h = (h * m & mask) ^ k
+    for shift, byte in enumerate(data[whole:]):
+        h ^= byte << (8 * shift)
+    if length & 3:
+        h = h * m & mask
+    h = (h ^ (h >> 13)) * m & mask
+    return h ^ (h >> 15)
+
+
+def partition_for_store(store_id: str, partitions: int) -> int:
+    """The partition that holds all of a store's records of a topic."""
+    return (murmur2(store_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+# --- topics --------------------------------------------------------------------------------------
+
+
+def brokers_answer(bootstrap: str) -> bool:
+    """True when the broker serves metadata; raises Unavailable otherwise."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "probe", **QUIET})
+    try:
+        consumer.list_topics(timeout=5)
+        return True
+    except KafkaException as failed:
+        raise Unavailable("Kafka does not answer", value=bootstrap, remedy="Is the service kafka running?") from failed
+    finally:
+        consumer.close()
+
+
+def partition_counts(client: Consumer | Producer, timeout: float = 10.0) -> dict[str, int]:
+    """Number of partitions by topic."""
+    try:
+        metadata = client.list_topics(timeout=timeout)
+    except KafkaException as failed:
+        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def ensure_topics(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
+    """Create the topics that do not exist yet and return their names; existing ones are left as they are."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-init")
+    try:
+        there = set(admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in there]
+        if missing:
+            admin.create_topics(
+                [
+                    NewTopic(
+                        name=topic.name,
+                        num_partitions=fact_partitions if topic.by_store else 1,
+                        replication_factor=1,
+                        topic_configs=topic.config(),
+                    )
+                    for topic in missing
+                ]
+            )
+        return [topic.name for topic in missing]
+    except TopicAlreadyExistsError:
+        return []
+    except AdminError as failed:
+        raise Unavailable("Kafka refused to create topics", value=str(failed)) from failed
+    finally:
+        admin.close()
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def consumer(bootstrap: str, group: str, **overrides: Any) -> Consumer:
+    """A read_committed consumer that commits nothing: positions live elsewhere (checkpoints, transactions)."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+            **QUIET,
+            **overrides,
+        }
+    )
+
+
+def read_all(
+    bootstrap: str, topic: str, start: Mapping[int, int] | None = None, timeout: float = 60.0
+) -> Iterator[Message]:
+    """Every committed record of a topic up to the ends it has now, from ``start`` (partition -> offset) or the beginning.
+
+    Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
+    """
+    reader = consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
+    try:
+        count = partition_counts(reader).get(topic, 0)
+        open_partitions = set(range(count))
+        begin = start or {}
+        reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in range(count)])
+        deadline = time.monotonic() + timeout
+        while open_partitions:
+            for message in reader.consume(1_000, timeout=1.0):
+                deadline = time.monotonic() + timeout
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                elif not error.retriable():
+                    raise KafkaException(error)
+            if time.monotonic() > deadline:
+                raise Unavailable(f"Kafka did not deliver the rest of topic {topic}", value=bootstrap)
+    except KafkaException as failed:
+        raise Unavailable(f"Topic {topic} cannot be read", value=str(failed)) from failed
+    finally:
+        reader.close()
+
+
+def read_latest(bootstrap: str, topic: str, timeout: float = 60.0) -> dict[bytes, bytes]:
+    """The latest value of every key of a compacted topic; deleted keys are left out."""
+    latest: dict[bytes, bytes] = {}
+    for message in read_all(bootstrap, topic, timeout=timeout):
+        key, value = message.key() or b"", message.value()
+        if value is None:
+            latest.pop(key, None)
+        else:
+            latest[key] = value
+    return latest
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+class TransactionalWriter:
+    """A fenced producer: all records of one ``transaction`` become visible together, or none.
+
+    A second writer with the same ``transactional_id`` fences this one (Fenced: exit and be restarted).
+    """
+
+    def __init__(self, bootstrap: str, transactional_id: str, *, timeout: float = 30.0) -> None:
+        self._timeout = timeout
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": 15_000,
+                "enable.idempotence": True,
+                "linger.ms": 1,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 1_000_000,
+                **QUIET,
+            }
+        )
+        try:
+            self._again(self._producer.init_transactions)
+        except KafkaException as failed:
+            raise Unavailable("Kafka did not accept the transactional producer", value=str(failed)) from failed
+        self.partitions = partition_counts(self._producer)
+
+    def transaction(self, fill: Callable[[TransactionalWriter], None]) -> None:
+        """Run ``fill`` (which calls produce/flush) inside one transaction; repeated as a whole when Kafka says so."""
+        while True:
+            try:
+                self._producer.begin_transaction()
+                fill(self)
+                self._again(self._producer.commit_transaction)
+                return
+            except KafkaException as failed:
+                error = failed.args[0]
+                log.warning("transaction: %s %s", error.code(), error.str())
+                if error.fatal() or not error.txn_requires_abort():
+                    raise Fenced("Kafka no longer accepts this producer", value=error.str()) from failed
+                try:
+                    self._again(self._producer.abort_transaction)
+                except KafkaException as lost:
+                    raise Fenced("Kafka lost this producer's transaction", value=str(lost)) from lost
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None = None,
+        partition: int = 0,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+    ) -> None:
+        """Queue one record; waits when the local queue is full."""
+        while True:
+            try:
+                if on_delivery is None:
+                    self._producer.produce(topic, value, key, partition)
+                else:
+                    self._producer.produce(topic, value, key, partition, on_delivery=on_delivery)
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+
+    def partition_of(self, topic: str, store_id: str) -> int:
+        """Partition of a store's records in a topic."""
+        return partition_for_store(store_id, self.partitions[topic])
+
+    def flush(self) -> None:
+        """Wait until the broker has everything produced so far (delivery callbacks have run)."""
+        if left := self._producer.flush(self._timeout):
+            raise SmartShelfError(f"Kafka did not take {left} records within {self._timeout:.0f} s")
+
+    def poll(self) -> None:
+        """Serve callbacks while idle."""
+        self._producer.poll(0)
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _again(self, call: Callable[[float], Any]) -> None:
+        """librdkafka: a retriable error means 'call the same function again'."""
+        deadline = time.monotonic() + 4 * self._timeout
+        while True:
+            try:
+                call(self._timeout)
+                return
+            except KafkaException as failed:
+                if not failed.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)

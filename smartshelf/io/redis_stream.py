@@ -1,0 +1,54 @@
+"""Redis connections with settings that do not lose or repeat anything."""
+
+from __future__ import annotations
+
+import logging
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from smartshelf.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+#: Longest BLOCK of an XREAD, real milliseconds; must stay well below the socket timeout.
+BLOCK_MS = 1_000
+
+
+def connect(url: str) -> redis.Redis:
+    """A client that never retries a command by itself: a repeated XADD would be a second event.
+
+    Replies are bytes; shapes do not depend on the server's protocol version.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+        legacy_responses=False,
+    )
+
+
+def ping(client: redis.Redis) -> bool:
+    """True when the server answers and has its data loaded; raises Unavailable otherwise."""
+    try:
+        return bool(client.ping())
+    except redis.RedisError as failed:
+        raise Unavailable("Redis does not answer", value=str(failed), remedy="Is the service redis running?") from failed
+
+
+def id_order(redis_id: str | bytes) -> tuple[int, int]:
+    """A stream id as a number pair, for comparing: ids order as (milliseconds, sequence), not as text."""
+    milliseconds, _, sequence = (redis_id.decode() if isinstance(redis_id, bytes) else redis_id).partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def last_generated_id(client: redis.Redis, stream: str) -> str:
+    """Last id a stream ever gave out, also when its entries are trimmed; "0-0" when there is no stream."""
+    try:
+        return str(client.xinfo_stream(stream)["last-generated-id"].decode())
+    except redis.ResponseError:
+        return "0-0"

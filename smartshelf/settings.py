@@ -1,0 +1,182 @@
+"""Every setting, typed, with its default, from the environment.
+
+Order of precedence: the process environment, then the settings profile named by
+``SMARTSHELF_PROFILE`` (``conf/profiles/NAME.env``), then the embedded store of this checkout
+(``$SMARTSHELF_HOME/store.env``, written by ``smartshelf up``), then the defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from smartshelf.errors import SettingError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+#: Settings of the field's earlier systems, refused with the name of what replaces them.
+REPLACED = {
+    "SLEEP": "TIME_MULTIPLIER (simulated seconds per real second)",
+    "SHELF_SLEEP": "TIME_MULTIPLIER (simulated seconds per real second)",
+    "TIME_SCALE": "TIME_MULTIPLIER (simulated seconds per real second)",
+    "WRITE_TO_PG": "nothing: Kafka Connect always keeps Postgres in step",
+}
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("must name its zone, for example 2026-01-01T07:00:00Z")
+    return value.astimezone(UTC)
+
+
+def _multiplier(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return "auto"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a number > 0 or 'auto'") from None
+    if not 0 < number <= 100_000:
+        raise ValueError("must be a number > 0 and <= 100000, or 'auto'")
+    return number
+
+
+def _stores(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+StoreId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class Settings(BaseModel):
+    """All settings of one store. Times are simulated UTC unless a name says otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=False)
+
+    # Simulated time
+    use_simulated_time: bool = Field(True, alias="USE_SIMULATED_TIME")
+    sim_start: Moment = Field(datetime(2026, 1, 1, 7, tzinfo=UTC), alias="SIM_START")
+    sim_days: int = Field(365, alias="SIM_DAYS", ge=1, le=36_500)
+    time_multiplier: Annotated[float | Literal["auto"], BeforeValidator(_multiplier)] = Field(
+        60.0, alias="TIME_MULTIPLIER", description="simulated seconds per real second, or auto"
+    )
+    step_seconds: int = Field(60, alias="STEP_SECONDS", ge=1, le=3600, description="simulated seconds")
+
+    # The store
+    stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)
+    seed: int = Field(1, alias="SEED", ge=0, le=2**63 - 1)
+    scale: float = Field(1.0, alias="SCALE", gt=0, le=100)
+
+    # Streaming
+    starting_offsets: Literal["earliest", "latest"] = Field("earliest", alias="STARTING_OFFSETS")
+    max_offsets_per_trigger: int = Field(100_000, alias="MAX_OFFSETS_PER_TRIGGER", ge=1)
+    store_trigger_ms: int = Field(300, alias="STORE_TRIGGER_MS", ge=0, description="real milliseconds")
+    mirror_trigger_ms: int = Field(2_000, alias="MIRROR_TRIGGER_MS", ge=0, description="real milliseconds")
+    raw_trigger_ms: int = Field(15_000, alias="RAW_TRIGGER_MS", ge=0, description="real milliseconds")
+    fact_partitions: int = Field(1, alias="FACT_PARTITIONS", ge=1, le=256)
+    dash_refresh_ms: int = Field(2_000, alias="DASH_REFRESH_MS", ge=250, description="real milliseconds")
+
+    # Where things are
+    profile: str | None = Field(None, alias="SMARTSHELF_PROFILE")
+    home: Path = Field(CHECKOUT / ".smartshelf", alias="SMARTSHELF_HOME")
+    data_dir: Path = Field(CHECKOUT / "data", alias="SMARTSHELF_DATA")
+    delta_root: Path = Field(CHECKOUT / "delta", alias="SMARTSHELF_DELTA")
+    jars_dir: Path | None = Field(None, alias="SMARTSHELF_JARS")
+    checkpoints_dir: Path | None = Field(None, alias="SMARTSHELF_CHECKPOINTS")
+    epoch: int = Field(1, alias="SMARTSHELF_EPOCH", ge=1)
+    redis_url: str = Field("redis://127.0.0.1:6379/0", alias="SMARTSHELF_REDIS_URL")
+    kafka_bootstrap: str = Field("127.0.0.1:9092", alias="SMARTSHELF_KAFKA")
+    connect_url: str = Field("http://127.0.0.1:8083", alias="SMARTSHELF_CONNECT_URL")
+    dashboard_url: str = Field("http://127.0.0.1:8501", alias="SMARTSHELF_DASHBOARD_URL")
+    postgres_host: str = Field("127.0.0.1", alias="SMARTSHELF_POSTGRES_HOST")
+    postgres_port: int = Field(5432, alias="SMARTSHELF_POSTGRES_PORT", ge=1, le=65_535)
+    postgres_db: str = Field("smartshelf", alias="SMARTSHELF_POSTGRES_DB")
+    postgres_owner_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_OWNER_PASSWORD")
+    postgres_sink_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_SINK_PASSWORD")
+    postgres_debezium_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_DEBEZIUM_PASSWORD")
+    postgres_analyst_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_ANALYST_PASSWORD")
+    postgres_app_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_APP_PASSWORD")
+
+    @property
+    def jars(self) -> Path:
+        """Folder with the kafka, spark, sink, source and build jars."""
+        return self.jars_dir or self.home / "jars"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Root folder of Spark's checkpoints."""
+        return self.checkpoints_dir or self.delta_root / "_checkpoints"
+
+    @property
+    def sim_end(self) -> datetime:
+        """The instant at which the clock stops by itself."""
+        return self.sim_start + timedelta(days=self.sim_days)
+
+    def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app"] = "analyst") -> str:
+        """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
+        password = getattr(self, f"postgres_{role}_password").get_secret_value()
+        credentials = f"smartshelf_{role}" + (f":{password}" if password else "")
+        return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines of a file; blank lines and ``#`` comments are skipped; {} if there is no file."""
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``environ`` (default: the process's) over profile over the embedded store's file.
+
+    Raises SettingError naming the variable, the value found and what is allowed.
+    """
+    env = dict(os.environ if environ is None else environ)
+    if retired := [name for name in REPLACED if name in env]:
+        name = retired[0]
+        raise SettingError(f"The setting {name} does not exist any more", value=env[name], remedy=f"Use {REPLACED[name]}.")
+    known = {field.alias for field in Settings.model_fields.values() if field.alias}
+    mistyped = [name for name in env if name.startswith("SMARTSHELF_") and name not in known]
+    if mistyped:
+        raise SettingError(
+            f"Unknown setting {mistyped[0]}",
+            value=env[mistyped[0]],
+            remedy=f"Known: {', '.join(sorted(name for name in known if name.startswith('SMARTSHELF_')))}.",
+        )
+    home = Path(env.get("SMARTSHELF_HOME", CHECKOUT / ".smartshelf"))
+    layers = read_env_file(home / "store.env")
+    if profile := env.get("SMARTSHELF_PROFILE") or layers.get("SMARTSHELF_PROFILE"):
+        layers |= _profile(profile)
+    layers |= {name: value for name, value in env.items() if name in known}
+    try:
+        return Settings.model_validate({name: value for name, value in layers.items() if name in known})
+    except ValidationError as failed:
+        problem = failed.errors()[0]
+        raise SettingError(
+            f"The setting {problem['loc'][0]} is wrong",
+            value=problem["input"],
+            remedy=f"Allowed: {problem['msg'].removeprefix('Value error, ')}.",
+        ) from None
+
+
+def _profile(name: str) -> dict[str, str]:
+    folder = CHECKOUT / "conf" / "profiles"
+    path = folder / f"{name}.env"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in folder.glob("*.env"))) or "none"
+        raise SettingError("There is no such settings profile", value=name, remedy=f"Profiles: {there}.")
+    return read_env_file(path)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load()
