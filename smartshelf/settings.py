@@ -69,6 +69,10 @@ class Settings(BaseModel):
     )
     step_seconds: int = Field(60, alias="STEP_SECONDS", ge=1, le=3600, description="simulated seconds")
 
+    world: Literal["simulated", "feed"] = Field(
+        "simulated", alias="SMARTSHELF_WORLD", description="feed: an outside system writes the Redis streams"
+    )
+
     # The store
     stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)
     seed: int = Field(1, alias="SEED", ge=0, le=2**63 - 1)
