@@ -60,7 +60,9 @@ class Service:
 
     def wait_for(self, what: str, attempt: Callable[[], T | None], timeout: float = 600.0) -> T:
         """Call ``attempt`` until it returns something, saying what is missing; Unavailable after ``timeout`` s."""
-        return wait_for(what, attempt, timeout=timeout, pause=self.sleep, stopping=lambda: self.stopping, say=self.log.info)
+        return wait_for(
+            what, attempt, timeout=timeout, pause=self.sleep, stopping=lambda: self.stopping, say=self.log.info
+        )
 
 
 class Stopped(SystemExit):

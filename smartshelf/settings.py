@@ -146,7 +146,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     env = dict(os.environ if environ is None else environ)
     if retired := [name for name in REPLACED if name in env]:
         name = retired[0]
-        raise SettingError(f"The setting {name} does not exist any more", value=env[name], remedy=f"Use {REPLACED[name]}.")
+        raise SettingError(
+            f"The setting {name} does not exist any more", value=env[name], remedy=f"Use {REPLACED[name]}."
+        )
     known = {field.alias for field in Settings.model_fields.values() if field.alias}
     mistyped = [name for name in env if name.startswith("SMARTSHELF_") and name not in known]
     if mistyped:

@@ -51,7 +51,7 @@ class Event(Struct, kw_only=True, frozen=True, gc=False, tag_field="event_type")
     produced_at: WallMoment | None = None
 
 
-class FootTraffic(Event, tag="foot_traffic", kw_only=True):
+class FootTraffic(Event, tag="foot_traffic", kw_only=True, frozen=True):
     """A visit, told when it has ended."""
 
     customer_id: Id
@@ -62,7 +62,7 @@ class FootTraffic(Event, tag="foot_traffic", kw_only=True):
     time_slot: TimeSlot
 
 
-class Entry(Event, tag="entry", kw_only=True):
+class Entry(Event, tag="entry", kw_only=True, frozen=True):
     """Somebody came in through a door; a door sensor knows no customer."""
 
     door_id: Id
@@ -71,7 +71,7 @@ class Entry(Event, tag="entry", kw_only=True):
     time_slot: TimeSlot
 
 
-class Exit(Event, tag="exit", kw_only=True):
+class Exit(Event, tag="exit", kw_only=True, frozen=True):
     """Somebody went out through a door."""
 
     door_id: Id
@@ -80,7 +80,7 @@ class Exit(Event, tag="exit", kw_only=True):
     time_slot: TimeSlot
 
 
-class Pickup(Event, tag="pickup", kw_only=True):
+class Pickup(Event, tag="pickup", kw_only=True, frozen=True):
     """A customer took units from a shelf."""
 
     customer_id: Id
@@ -89,7 +89,7 @@ class Pickup(Event, tag="pickup", kw_only=True):
     item_weight: Weight
 
 
-class Putback(Event, tag="putback", kw_only=True):
+class Putback(Event, tag="putback", kw_only=True, frozen=True):
     """A customer put units back on their shelf."""
 
     customer_id: Id
@@ -98,7 +98,7 @@ class Putback(Event, tag="putback", kw_only=True):
     item_weight: Weight
 
 
-class WeightChange(Event, tag="weight_change", kw_only=True):
+class WeightChange(Event, tag="weight_change", kw_only=True, frozen=True):
     """What the shelf's scale saw; moves no units, sums into the shelf's weight."""
 
     shelf_id: Id
@@ -107,7 +107,7 @@ class WeightChange(Event, tag="weight_change", kw_only=True):
     reason: Text | None = None
 
 
-class Refill(Event, tag="refill", kw_only=True):
+class Refill(Event, tag="refill", kw_only=True, frozen=True):
     """Staff put units of a lot on the shelf, as a refill task asked."""
 
     shelf_id: Id
@@ -116,7 +116,7 @@ class Refill(Event, tag="refill", kw_only=True):
     plan_id: Id | None = None
 
 
-class Removal(Event, tag="removal", kw_only=True):
+class Removal(Event, tag="removal", kw_only=True, frozen=True):
     """Staff took units of a lot off the shelf; ``quantity`` is what was really there."""
 
     shelf_id: Id
@@ -126,7 +126,7 @@ class Removal(Event, tag="removal", kw_only=True):
     location: Location = "store"
 
 
-class Count(Event, tag="count", kw_only=True):
+class Count(Event, tag="count", kw_only=True, frozen=True):
     """Somebody counted. Only ``adjustment`` moves units."""
 
     shelf_id: Id
@@ -139,7 +139,7 @@ class Count(Event, tag="count", kw_only=True):
     location: Location = "store"
 
 
-class Unpaid(Event, tag="unpaid", kw_only=True):
+class Unpaid(Event, tag="unpaid", kw_only=True, frozen=True):
     """What was still in baskets after closing, booked from basket to lost."""
 
     shelf_id: Id
@@ -159,7 +159,7 @@ class ReceiptLine(Struct, kw_only=True, frozen=True, gc=False):
     expiry_date: CalendarDate | None = None
 
 
-class PosTransaction(Event, tag="pos_transaction", kw_only=True):
+class PosTransaction(Event, tag="pos_transaction", kw_only=True, frozen=True):
     """A customer paid at a till."""
 
     transaction_id: Id
@@ -170,7 +170,7 @@ class PosTransaction(Event, tag="pos_transaction", kw_only=True):
     total_amount: Money
 
 
-class WhIn(Event, tag="wh_in", kw_only=True):
+class WhIn(Event, tag="wh_in", kw_only=True, frozen=True):
     """A delivered lot arrived at the dock."""
 
     shelf_id: Id
@@ -183,7 +183,7 @@ class WhIn(Event, tag="wh_in", kw_only=True):
     transport_kwh: float | UnsetType = UNSET
 
 
-class WhOut(Event, tag="wh_out", kw_only=True):
+class WhOut(Event, tag="wh_out", kw_only=True, frozen=True):
     """Units of a lot left the backroom for the shelf."""
 
     shelf_id: Id
@@ -194,7 +194,7 @@ class WhOut(Event, tag="wh_out", kw_only=True):
     reason: Text | None = None
 
 
-class WhAdjust(Event, tag="wh_adjust", kw_only=True):
+class WhAdjust(Event, tag="wh_adjust", kw_only=True, frozen=True):
     """The backroom's stock of a lot was corrected."""
 
     shelf_id: Id
@@ -203,7 +203,7 @@ class WhAdjust(Event, tag="wh_adjust", kw_only=True):
     reason: Text
 
 
-class Reading(Event, tag="reading", kw_only=True):
+class Reading(Event, tag="reading", kw_only=True, frozen=True):
     """Temperature and energy of one cold zone over five simulated minutes."""
 
     zone_id: Id
@@ -211,7 +211,7 @@ class Reading(Event, tag="reading", kw_only=True):
     kwh: Annotated[float, Meta(ge=0)]
 
 
-class LostDemand(Event, tag="lost_demand", kw_only=True):
+class LostDemand(Event, tag="lost_demand", kw_only=True, frozen=True):
     """What a shopper wanted and did not find. Simulation truth: no decision may read it."""
 
     customer_id: Id
@@ -219,7 +219,7 @@ class LostDemand(Event, tag="lost_demand", kw_only=True):
     quantity: Units
 
 
-class WorldTruth(Event, tag="world_truth", kw_only=True):
+class WorldTruth(Event, tag="world_truth", kw_only=True, frozen=True):
     """What a scenario really did. Simulation truth: no decision may read it."""
 
     scenario: Id

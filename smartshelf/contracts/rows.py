@@ -10,7 +10,20 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from msgspec import Struct
 
-from smartshelf.contracts.types import Balance, Counter, Grams, Id, Moment, Money, Percent, Share, Stock, Text, WallMoment, Weight
+from smartshelf.contracts.types import (
+    Balance,
+    Counter,
+    Grams,
+    Id,
+    Moment,
+    Money,
+    Percent,
+    Share,
+    Stock,
+    Text,
+    WallMoment,
+    Weight,
+)
 
 
 class Row(Struct, kw_only=True):

@@ -57,40 +57,155 @@ class Topic:
             # Facts are deleted by offset at the simulated month end, never by wall-clock age.
             return shared | {"cleanup.policy": "delete", "retention.ms": "-1"}
         lag = {"min.compaction.lag.ms": str(7 * DAY_MS)} if self.kind == "config" else {}
-        return shared | lag | {
-            "cleanup.policy": "compact",
-            "min.cleanable.dirty.ratio": "0.1",
-            "delete.retention.ms": str(7 * DAY_MS),
-        }
+        return (
+            shared
+            | lag
+            | {
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.1",
+                "delete.retention.ms": str(7 * DAY_MS),
+            }
+        )
 
 
-def fact(name: str, key: str, owner: str, about: str, *kinds: type[e.Event], stream: str | None = None, **flags: Any) -> Topic:
+def fact(
+    name: str, key: str, owner: str, about: str, *kinds: type[e.Event], stream: str | None = None, **flags: Any
+) -> Topic:
     return Topic(name, "fact", key, owner, about, events=kinds, stream=stream or name, by_store=True, **flags)
 
 
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
-        fact("shelf_events", "store+shelf", "world", "What happens at the shelves", e.Pickup, e.Putback, e.WeightChange, e.Refill, e.Removal, e.Count, e.Unpaid, raw=True),
+        fact(
+            "shelf_events",
+            "store+shelf",
+            "world",
+            "What happens at the shelves",
+            e.Pickup,
+            e.Putback,
+            e.WeightChange,
+            e.Refill,
+            e.Removal,
+            e.Count,
+            e.Unpaid,
+            raw=True,
+        ),
         fact("pos_transactions", "store+till", "world", "Receipts of the tills", e.PosTransaction, raw=True),
         fact("foot_traffic", "customer", "world", "Visits, told when they end", e.FootTraffic, raw=True),
-        fact("foot_traffic_realistic", "door", "world", "What the door sensors see", e.Entry, e.Exit, stream="foot_traffic:realistic"),
-        fact("wh_events", "store+shelf", "world and restock manager", "Movements of the backroom", e.WhIn, e.WhOut, e.WhAdjust, raw=True),
+        fact(
+            "foot_traffic_realistic",
+            "door",
+            "world",
+            "What the door sensors see",
+            e.Entry,
+            e.Exit,
+            stream="foot_traffic:realistic",
+        ),
+        fact(
+            "wh_events",
+            "store+shelf",
+            "world and restock manager",
+            "Movements of the backroom",
+            e.WhIn,
+            e.WhOut,
+            e.WhAdjust,
+            raw=True,
+        ),
         fact("cold_chain", "store+zone", "world", "Telemetry of the cold zones", e.Reading, raw=True),
         fact("lost_demand", "store+shelf", "world", "What shoppers wanted and did not find", e.LostDemand, truth=True),
         fact("world_truth", "store+shelf", "world", "What scenarios really did", e.WorldTruth, truth=True),
-        Topic("shelf_state", "state", "primary key", "shelf_aggregator", "Stock of every shelf", row=r.ShelfState, compacted=True, by_store=True),
-        Topic("shelf_profiles", "config", "primary key", "people (config.shelf_profiles)", "Shelves and their products", row=r.ShelfProfile, compacted=True),
-        Topic("shelf_policies", "config", "primary key", "people (config.shelf_policies)", "Refill and expiry rules", row=r.ShelfPolicy, compacted=True),
-        Topic("wh_policies", "config", "primary key", "people (config.wh_policies)", "Reorder rules", row=r.WhPolicy, compacted=True),
-        Topic("sim_ticks", "control", "store", "bridge", "Consistent cuts, one per store and step", messages=(Tick,), by_store=True),
-        Topic("world_tasks", "control", "store", "stages", "Tasks for the world, and done marks", messages=(Task, Done), by_store=True),
-        Topic("job_progress", "control", "job", "each job", "How far each job has sent its effects", row=r.JobProgress, compacted=True),
-        Topic("dead_letters", "internal", "origin", "bridge and stages", "What could not be processed, with its reason", messages=(e.DeadLetter,)),
-        Topic("dead_letters_connect", "internal", "primary key", "Kafka Connect", "Rows that Postgres refused, reason in the headers"),
+        Topic(
+            "shelf_state",
+            "state",
+            "primary key",
+            "shelf_aggregator",
+            "Stock of every shelf",
+            row=r.ShelfState,
+            compacted=True,
+            by_store=True,
+        ),
+        Topic(
+            "shelf_profiles",
+            "config",
+            "primary key",
+            "people (config.shelf_profiles)",
+            "Shelves and their products",
+            row=r.ShelfProfile,
+            compacted=True,
+        ),
+        Topic(
+            "shelf_policies",
+            "config",
+            "primary key",
+            "people (config.shelf_policies)",
+            "Refill and expiry rules",
+            row=r.ShelfPolicy,
+            compacted=True,
+        ),
+        Topic(
+            "wh_policies",
+            "config",
+            "primary key",
+            "people (config.wh_policies)",
+            "Reorder rules",
+            row=r.WhPolicy,
+            compacted=True,
+        ),
+        Topic(
+            "sim_ticks",
+            "control",
+            "store",
+            "bridge",
+            "Consistent cuts, one per store and step",
+            messages=(Tick,),
+            by_store=True,
+        ),
+        Topic(
+            "world_tasks",
+            "control",
+            "store",
+            "stages",
+            "Tasks for the world, and done marks",
+            messages=(Task, Done),
+            by_store=True,
+        ),
+        Topic(
+            "job_progress",
+            "control",
+            "job",
+            "each job",
+            "How far each job has sent its effects",
+            row=r.JobProgress,
+            compacted=True,
+        ),
+        Topic(
+            "dead_letters",
+            "internal",
+            "origin",
+            "bridge and stages",
+            "What could not be processed, with its reason",
+            messages=(e.DeadLetter,),
+        ),
+        Topic(
+            "dead_letters_connect",
+            "internal",
+            "primary key",
+            "Kafka Connect",
+            "Rows that Postgres refused, reason in the headers",
+        ),
         Topic("bridge.offsets", "internal", "stream", "bridge", "How far the bridge has forwarded", compacted=True),
-        Topic("debezium_heartbeat", "internal", "id", "Kafka Connect", "Keeps the replication slot moving", compacted=True),
-        Topic("__debezium-heartbeat.pg", "internal", "server", "Kafka Connect", "Keeps the replication slot moving", compacted=True),
+        Topic(
+            "debezium_heartbeat", "internal", "id", "Kafka Connect", "Keeps the replication slot moving", compacted=True
+        ),
+        Topic(
+            "__debezium-heartbeat.pg",
+            "internal",
+            "server",
+            "Kafka Connect",
+            "Keeps the replication slot moving",
+            compacted=True,
+        ),
     )
 }
 

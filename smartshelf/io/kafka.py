@@ -121,7 +121,7 @@ def consumer(bootstrap: str, group: str, **overrides: Any) -> Consumer:
 def read_all(
     bootstrap: str, topic: str, start: Mapping[int, int] | None = None, timeout: float = 60.0
 ) -> Iterator[Message]:
-    """Every committed record of a topic up to the ends it has now, from ``start`` (partition -> offset) or the beginning.
+    """Every committed record of a topic up to the ends it has now, from ``start`` (partition -> offset) or 0.
 
     Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
     """

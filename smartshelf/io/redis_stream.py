@@ -37,7 +37,9 @@ def ping(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.RedisError as failed:
-        raise Unavailable("Redis does not answer", value=str(failed), remedy="Is the service redis running?") from failed
+        raise Unavailable(
+            "Redis does not answer", value=str(failed), remedy="Is the service redis running?"
+        ) from failed
 
 
 def id_order(redis_id: str | bytes) -> tuple[int, int]:
