@@ -32,30 +32,32 @@ class Moved(NamedTuple):
 def movements(fact: e.Event) -> list[Moved]:
     """The movements of one fact; none for facts that move no units (weights, visits, readings)."""
     if isinstance(fact, e.PosTransaction):
-        rule = MOVEMENTS["pos_transaction"]
+        sale = MOVEMENTS["pos_transaction"]
         return [
-            Moved(line.shelf_id, line.batch_code, rule.origin, rule.destination, line.quantity) for line in fact.items
+            Moved(line.shelf_id, line.batch_code, sale.origin, sale.destination, line.quantity) for line in fact.items
         ]
-    rule_of_fact = _rule(fact)
-    if rule_of_fact is None:
+    event_type = str(type(fact).__struct_config__.tag)
+    rule = rule_for(event_type, getattr(fact, "reason", None), getattr(fact, "location", None))
+    if rule is None:
         return []
     return [
         Moved(
             fact.shelf_id,  # type: ignore[attr-defined]  # every event with a movement names its shelf
             getattr(fact, "batch_code", None),
-            rule_of_fact.origin,
-            rule_of_fact.destination,
-            getattr(fact, rule_of_fact.quantity),
+            rule.origin,
+            rule.destination,
+            getattr(fact, rule.quantity),
         )
     ]
 
 
-def _rule(fact: e.Event) -> Movement | None:
-    if isinstance(fact, e.Count):
-        return count_movement(fact.reason, fact.location)
-    if isinstance(fact, e.Removal):
-        return removal_movement(fact.location)
-    return MOVEMENTS.get(type(fact).__struct_config__.tag)  # type: ignore[arg-type]
+def rule_for(event_type: str, reason: str | None, location: str | None) -> Movement | None:
+    """How an event of this type (and, for counts and removals, reason and location) moves units."""
+    if event_type == "count":
+        return count_movement(reason or "", location or "store")
+    if event_type == "removal":
+        return removal_movement(location or "store")
+    return MOVEMENTS.get(event_type)
 
 
 def empty(shelves: int) -> Matrix:
