@@ -1,0 +1,150 @@
+"""The commands that start, watch and stop the store without Docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from smartshelf import settings as settings_module
+from smartshelf.errors import BadInput, SmartShelfError
+from smartshelf.stack import graph, jars, java, launcher, provision, status
+from smartshelf.stack.layout import Layout
+
+app = typer.Typer(no_args_is_help=True, help="Start, watch and stop the store without Docker.")
+
+Names = Annotated[str, typer.Option(metavar="A,B,...", help="Service names, separated by commas.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+@app.command()
+def up(
+    without: Names = "",
+    only: Names = "",
+    profile: Annotated[str, typer.Option(help="A settings profile: the NAME of conf/profiles/NAME.env.")] = "",
+) -> None:
+    """Start the store, or what is missing of it, and wait until every service is well.
+
+    Example: smartshelf up --without producers
+    """
+    if profile:
+        os.environ["SMARTSHELF_PROFILE"] = profile
+    store = launcher.up(only=_split(only), without=_split(without))
+    typer.echo(status.after_up(store, status.collect()))
+
+
+@app.command()
+def down() -> None:
+    """Stop the store; the next `up` goes on where it was.
+
+    Example: smartshelf down
+    """
+    typer.echo("The store has stopped." if launcher.down() else "The store was not running.")
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete everything the store has lived through: data, tables, clock. Programs and jars stay.
+
+    Example: smartshelf reset --yes
+    """
+    if not yes and sys.stdin.isatty():
+        typer.confirm("Delete all events, states and tables of this store?", abort=True)
+    typer.echo(f"The store is empty; the next `up` begins epoch {launcher.reset()}.")
+
+
+@app.command("status")
+def show_status(as_json: AsJson = False) -> None:
+    """Every service with its state, memory and address. Exit code 1 when something is not well.
+
+    Example: smartshelf status --json
+    """
+    told = status.collect()
+    typer.echo(json.dumps(told, indent=1) if as_json else status.as_text(told))
+    raise typer.Exit(0 if told["healthy"] else 1)
+
+
+@app.command()
+def start(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
+    """Start services of a running store and wait until they are well.
+
+    Example: smartshelf start producers
+    """
+    store = launcher.opened()
+    launcher.start(store, graph.select(list(store.services), services))
+
+
+@app.command()
+def stop(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
+    """Stop services of a running store; the others go on.
+
+    Example: smartshelf stop producers
+    """
+    store = launcher.opened()
+    launcher.stop(store, graph.select(list(store.services), services))
+
+
+@app.command()
+def restart(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
+    """Stop services of a running store and start them again.
+
+    Example: smartshelf restart spark
+    """
+    store = launcher.opened()
+    names = graph.select(list(store.services), services)
+    launcher.stop(store, names)
+    launcher.start(store, names)
+
+
+@app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="A service; all of them when left out.")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines of each log.")] = 40,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is written.")] = False,
+) -> None:
+    """The last lines of the logs.
+
+    Example: smartshelf logs bridge --follow
+    """
+    layout = Layout.of(settings_module.load())
+    there = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
+    if service and service not in there:
+        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {', '.join(there) or 'none'}.")
+    chosen = [there[service]] if service else list(there.values())
+    if follow and chosen:
+        sys.exit(subprocess.call(["tail", "-n", str(lines), "-F", *map(str, chosen)]))
+    for path in chosen:
+        typer.echo(f"== {path}\n{launcher.tail(path, lines)}")
+
+
+@app.command("provision")
+def fetch(
+    relock: Annotated[bool, typer.Option("--relock", help="Write conf/jars.sha256 anew after a change of ivy.xml.")] = False,
+) -> None:
+    """Fetch programs and jars without starting anything.
+
+    Example: smartshelf provision
+    """
+    layout = Layout.of(settings_module.load())
+    layout.create()
+    if relock:
+        jars.relock(layout, java.find(layout))
+    found = provision.ensure(layout)
+    typer.echo(f"Java {found.java.version} ({found.java.origin}), {found.redis_server}, {found.postgres.programs}")
+
+
+def main() -> None:
+    """Run the commands; a SmartShelfError becomes one message and its exit code."""
+    try:
+        app()
+    except SmartShelfError as problem:
+        typer.echo(f"{problem}", err=True)
+        sys.exit(problem.exit_code)

@@ -1,0 +1,107 @@
+"""Is a service well? Each probe asks it for real work, not only for an open port."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import confluent_kafka
+import httpx
+import psycopg2
+import redis
+from confluent_kafka.admin import AdminClient
+
+from smartshelf.service import is_healthy
+from smartshelf.settings import Settings
+
+#: What keeps a service from being well in a few words; None when it is well.
+Probe = Callable[[], str | None]
+
+_SILENT = logging.getLogger("smartshelf.stack.probes.kafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
+    """The probe of a service; ``connectors`` is how many Connect must run."""
+    special: dict[str, Probe] = {
+        "redis": lambda: redis_problem(settings.redis_url),
+        "kafka": lambda: kafka_problem(settings.kafka_bootstrap),
+        "postgres": lambda: postgres_problem(settings.postgres_dsn("owner")),
+        "connect": lambda: connect_problem(settings.connect_url, connectors),
+        "dashboard": lambda: page_problem(settings.dashboard_url),
+    }
+    return special.get(name, lambda: None if is_healthy(settings, name) else "has not said that it is ready")
+
+
+def redis_problem(url: str) -> str | None:
+    """None when Redis answers a PING."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.ping()
+    except redis.RedisError as failed:
+        return _first_line(failed)
+    return None
+
+
+def kafka_problem(bootstrap: str) -> str | None:
+    """None when the broker answers a metadata request."""
+    options = {"bootstrap.servers": bootstrap, "socket.timeout.ms": 2000, "log_level": 0, "error_cb": lambda _: None}
+    client = AdminClient(options, logger=_SILENT)
+    try:
+        return None if client.list_topics(timeout=2).brokers else "no broker in the metadata"
+    except confluent_kafka.KafkaException as failed:
+        return str(failed.args[0].str())
+
+
+def postgres_problem(dsn: str) -> str | None:
+    """None when Postgres answers a query of the owner."""
+    try:
+        connection = psycopg2.connect(dsn, connect_timeout=2)
+    except psycopg2.Error as failed:
+        return _first_line(failed)
+    try:
+        connection.cursor().execute("SELECT 1")
+    except psycopg2.Error as failed:
+        return _first_line(failed)
+    finally:
+        connection.close()
+    return None
+
+
+def connect_problem(url: str, connectors: int) -> str | None:
+    """None when all ``connectors`` and each of their tasks are RUNNING (/health is 200 with failed tasks)."""
+    try:
+        answer = httpx.get(f"{url}/connectors", params={"expand": "status"}, timeout=3)
+        answer.raise_for_status()
+    except httpx.HTTPError as failed:
+        return _first_line(failed) or type(failed).__name__
+    return connectors_problem(answer.json(), connectors)
+
+
+def connectors_problem(answer: dict[str, dict[str, dict]], connectors: int) -> str | None:  # type: ignore[type-arg]
+    """What is wrong in Connect's answer to ``GET /connectors?expand=status``."""
+    if len(answer) < connectors:
+        return f"{len(answer)} of {connectors} connectors"
+    for name, entry in sorted(answer.items()):
+        status = entry["status"]
+        states = [status["connector"], *status["tasks"]]
+        if not status["tasks"]:
+            return f"{name} has no task yet"
+        for state in states:
+            if state["state"] != "RUNNING":
+                return f"{name} is {state['state']}" + (f": {_first_line(state['trace'])}" if "trace" in state else "")
+    return None
+
+
+def page_problem(url: str) -> str | None:
+    """None when the page's server answers."""
+    try:
+        httpx.get(f"{url}/_stcore/health", timeout=3).raise_for_status()
+    except httpx.HTTPError as failed:
+        return _first_line(failed) or type(failed).__name__
+    return None
+
+
+def _first_line(told: object) -> str:
+    return (str(told).strip().splitlines() or [""])[0]
