@@ -21,6 +21,7 @@ from smartshelf.contracts.types import (
     Share,
     Stock,
     Text,
+    Uuid,
     WallMoment,
     Weight,
 )
@@ -91,7 +92,7 @@ class ShelfPolicy(Row, kw_only=True):
 
     primary_key: ClassVar = ("policy_id",)
 
-    policy_id: Id
+    policy_id: Uuid
     store_id: Id | None = None
     shelf_id: Id | None = None
     item_category: Id | None = None
@@ -112,7 +113,7 @@ class WhPolicy(Row, kw_only=True):
 
     primary_key: ClassVar = ("policy_id",)
 
-    policy_id: Id
+    policy_id: Uuid
     store_id: Id | None = None
     shelf_id: Id | None = None
     item_category: Id | None = None

@@ -12,6 +12,7 @@ from msgspec import Meta
 ABSURD_QUANTITY = 10_000
 
 Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Uuid = Annotated[str, Meta(min_length=1, max_length=128, extra={"sql": "uuid"})]
 Text = Annotated[str, Meta(max_length=2_000)]
 Moment = Annotated[datetime, Meta(tz=True, description="simulated UTC, ISO 8601 with Z")]
 WallMoment = Annotated[datetime, Meta(tz=True, description="wall-clock UTC, for latency only")]

@@ -1,0 +1,117 @@
+"""Postgres: connections by role, and loading by COPY."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
+from sqlalchemy import URL, Engine, create_engine
+
+from smartshelf.errors import BadInput, Unavailable
+from smartshelf.settings import Settings
+
+Role = Literal["owner", "sink", "debezium", "analyst", "app"]
+
+#: Real seconds until an attempt to connect is given up.
+CONNECT_TIMEOUT = 5
+
+
+def url(config: Settings, role: Role = "analyst") -> URL:
+    """SQLAlchemy's address of the store's database as one of its roles."""
+    password = getattr(config, f"postgres_{role}_password").get_secret_value()
+    return URL.create(
+        "postgresql+psycopg2",
+        username=f"smartshelf_{role}",
+        password=password or None,
+        host=config.postgres_host,
+        port=config.postgres_port,
+        database=config.postgres_db,
+    )
+
+
+def engine(config: Settings, role: Role = "analyst", application: str = "smartshelf", **options: Any) -> Engine:
+    """A pooled SQLAlchemy engine in UTC; a connection that the server has closed meanwhile is replaced unnoticed."""
+    arguments = {"connect_timeout": CONNECT_TIMEOUT, "application_name": application, "options": "-c timezone=UTC"}
+    return create_engine(url(config, role), connect_args=arguments, pool_pre_ping=True, **options)
+
+
+@contextmanager
+def connect(config: Settings, role: Role = "owner", application: str = "smartshelf") -> Iterator[Connection]:
+    """One psycopg2 connection and one transaction: committed at the end, rolled back by an exception, then closed.
+
+    Raises Unavailable when the server does not answer or does not accept the role.
+    """
+    target = url(config, role)
+    try:
+        opened = psycopg2.connect(
+            host=target.host,
+            port=target.port,
+            dbname=target.database,
+            user=target.username,
+            password=target.password,
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name=application,
+            options="-c timezone=UTC",
+        )
+    except psycopg2.OperationalError as failed:
+        raise Unavailable(
+            "Postgres does not answer",
+            value=str(failed).strip(),
+            remedy="Is the service postgres running, and are SMARTSHELF_POSTGRES_* those of this store?",
+        ) from failed
+    try:
+        with opened:
+            yield opened
+    finally:
+        opened.close()
+
+
+def answers(config: Settings, role: Role = "owner") -> bool:
+    """True when the server takes queries of this role; raises Unavailable otherwise."""
+    with connect(config, role) as connection, connection.cursor() as cursor:
+        cursor.execute("select 1")
+        return True
+
+
+def identifier(table: str) -> sql.Composable:
+    """``schema.table``, quoted."""
+    return sql.Identifier(*table.split("."))
+
+
+def copy_csv(connection: Connection, table: str, path: Path) -> int:
+    """COPY a CSV file with a header into ``table`` and return the number of rows; an empty field is null.
+
+    The header names the columns, in any order; columns that it leaves out get their defaults. Raises BadInput
+    with Postgres' reason and line when the file does not fit the table; the caller's transaction is then lost.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), None)
+            if not header:
+                raise BadInput(f"{path} is empty", remedy="Build the data again: `smartshelf data build`.")
+            file.seek(0)
+            return _copy(connection, table, header, file)
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist", remedy="Build the data: `smartshelf data build`.") from None
+    except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError) as refused:
+        raise BadInput(f"{path} does not fit the table {table}", value=_reason(refused)) from refused
+
+
+def _copy(connection: Connection, table: str, header: Sequence[str], file: Any) -> int:
+    statement = sql.SQL("copy {} ({}) from stdin with (format csv, header)").format(
+        identifier(table), sql.SQL(", ").join(map(sql.Identifier, header))
+    )
+    with connection.cursor() as cursor:
+        cursor.copy_expert(statement.as_string(connection), file)
+        return cursor.rowcount
+
+
+def _reason(error: psycopg2.Error) -> str:
+    parts = (error.diag.message_primary, error.diag.message_detail, error.diag.context)
+    return "; ".join(part.strip() for part in parts if part)
