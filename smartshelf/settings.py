@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from smartshelf.domain.calendar import WEEKDAYS, Calendar, Timetable
 from smartshelf.errors import SettingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,27 @@ def _stores(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _weekdays(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        days = [_weekday(part) for part in value.replace(",", " ").split()]
+    except ValueError:
+        days = []
+    if not days:
+        raise ValueError("must be weekdays, for example sun,tue,thu or 6,1,3 (0 is Monday)")
+    return tuple(dict.fromkeys(days))
+
+
+def _weekday(text: str) -> int:
+    number = int(text) if text.isdigit() else WEEKDAYS.index(text.lower()[:3])
+    if number not in range(7):
+        raise ValueError(text)
+    return number
+
+
 Moment = Annotated[datetime, AfterValidator(_aware)]
+Weekdays = Annotated[tuple[int, ...], BeforeValidator(_weekdays)]
 StoreId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
 
@@ -72,6 +93,14 @@ class Settings(BaseModel):
     world: Literal["simulated", "feed"] = Field(
         "simulated", alias="SMARTSHELF_WORLD", description="feed: an outside system writes the Redis streams"
     )
+
+    # The week (simulated UTC)
+    cutoff_dows: Weekdays = Field((6, 1, 3), alias="CUTOFF_DOWS", description="weekdays of the order cutoffs, Monday = 0")
+    cutoff_hour: int = Field(12, alias="CUTOFF_HOUR", ge=0, le=23)
+    cutoff_minute: int = Field(0, alias="CUTOFF_MINUTE", ge=0, le=59)
+    delivery_dows: Weekdays = Field((0, 2, 4), alias="DELIVERY_DOWS", description="weekdays of deliveries, Monday = 0")
+    delivery_hour: int = Field(8, alias="DELIVERY_HOUR", ge=0, le=23)
+    delivery_minute: int = Field(0, alias="DELIVERY_MINUTE", ge=0, le=59)
 
     # The store
     stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)
@@ -122,6 +151,14 @@ class Settings(BaseModel):
     def sim_end(self) -> datetime:
         """The instant at which the clock stops by itself."""
         return self.sim_start + timedelta(days=self.sim_days)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The store's week: cutoffs and deliveries as set, opening hours fixed."""
+        return Calendar(
+            cutoff=Timetable(frozenset(self.cutoff_dows), time(self.cutoff_hour, self.cutoff_minute)),
+            delivery=Timetable(frozenset(self.delivery_dows), time(self.delivery_hour, self.delivery_minute)),
+        )
 
     def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app"] = "analyst") -> str:
         """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
