@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -163,7 +164,7 @@ class Settings(BaseModel):
     def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app"] = "analyst") -> str:
         """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
         password = getattr(self, f"postgres_{role}_password").get_secret_value()
-        credentials = f"smartshelf_{role}" + (f":{password}" if password else "")
+        credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")
         return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
 
 
