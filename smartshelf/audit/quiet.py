@@ -1,0 +1,117 @@
+"""Bringing a running store to rest (PROTOCOL, Quiet): hold the clock, then wait hop by hop.
+
+Hops: world at T(K) -> bridge's tick K -> every stage's step K -> raw archive at the tick's cut -> mirrors
+at the rows the stages have sent. A hop that does not arrive in time is named.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import redis
+
+from simulated_time.store import Clock
+from smartshelf.audit import sources
+from smartshelf.audit.cut import Cut, read_cut
+from smartshelf.contracts import redis_keys as keys
+from smartshelf.contracts.rows import JobProgress
+from smartshelf.errors import SmartShelfError
+from smartshelf.io import delta, kafka, redis_stream
+from smartshelf.io.step_save import read_position
+from smartshelf.settings import Settings
+
+HOLD = "audit"
+#: The hold's lease, real seconds; renewed while the audit runs, so that a killed audit does not stop the store.
+LEASE = 30.0
+
+
+class NotQuiet(SmartShelfError):
+    """A hop did not arrive in time."""
+
+
+@contextmanager
+def held(clock: Clock, why: str) -> Iterator[None]:
+    """Hold the clock for as long as the block runs."""
+    clock.hold(HOLD, why, LEASE)
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(LEASE / 3):
+            clock.hold(HOLD, why, LEASE)
+
+    keeper = threading.Thread(target=renew, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        clock.release(HOLD)
+
+
+def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> Cut:
+    """Wait for each hop in the order of the flow and return the cut at which everything rests.
+
+    Raises NotQuiet naming the hop that did not arrive within ``timeout`` real seconds in all.
+    """
+    deadline = time.monotonic() + timeout
+
+    def wait(hop: str, arrived: Callable[[], bool]) -> None:
+        while not arrived():
+            if time.monotonic() > deadline:
+                raise NotQuiet(
+                    f"The store did not come to rest within {timeout:.0f} s: {hop} did not arrive",
+                    remedy="See `smartshelf status`; a larger --timeout helps a busy machine.",
+                )
+            time.sleep(0.1)
+
+    wait("the world at the end of its step", lambda: _world_rests(client))
+    step = read_position(client).step
+    wait(f"the bridge's tick of step {step}", lambda: read_cut(config.kafka_bootstrap).step >= step)
+    cut = read_cut(config.kafka_bootstrap)
+    wait(f"step {step} of the Spark stages", lambda: _stages_at(config, cut))
+    wait("the raw archive in Delta", lambda: _archive_has(config, cut))
+    wait("the mirror in Delta", lambda: _mirror_has(config, sources.states_in_delta))
+    wait("the mirror in Postgres", lambda: _mirror_has(config, sources.states_in_postgres))
+    return cut
+
+
+def _world_rests(client: redis.Redis) -> bool:
+    target, position = client.get(keys.TARGET), read_position(client)
+    return target is not None and position.t_ms is not None and position.t_ms >= int(target)
+
+
+def _stages_at(config: Settings, cut: Cut) -> bool:
+    steps: dict[str, int] = {}
+    for value in kafka.read_latest(config.kafka_bootstrap, "job_progress").values():
+        for store, step in msgspec.json.decode(value, type=JobProgress).steps.items():
+            steps[store] = min(step, steps.get(store, step))
+    return all(steps.get(store, -1) >= tick.k for store, tick in cut.ticks.items())
+
+
+def _archive_has(config: Settings, cut: Cut) -> bool:
+    for name in sources.BOOKED:
+        reached = delta.max_offsets(config.delta_root / "raw" / name).get(name, {})
+        for tick in cut.ticks.values():
+            if any(reached.get(part, -1) < offset for part, offset in tick.cut.get(name, {}).items()):
+                return False
+    return True
+
+
+def _mirror_has(config: Settings, read: Callable[[Settings], sources.Rows]) -> bool:
+    wanted, there = sources.states_in_kafka(config), read(config)
+    return all(
+        key in there and (there[key]["epoch"], there[key]["version"]) >= (row["epoch"], row["version"])
+        for key, row in wanted.items()
+    )
+
+
+def connect(config: Settings) -> redis.Redis:
+    """Redis, or Unavailable with a sentence."""
+    client = redis_stream.connect(config.redis_url)
+    redis_stream.ping(client)
+    return client

@@ -1,0 +1,204 @@
+"""What is measured, one function each; all but ``start`` and ``bridge`` need the store running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import httpx
+import psutil
+import sqlalchemy as sa
+from bridge.bench import bench as bench_bridge
+
+from simulated_time.store import Clock
+from smartshelf.bench.table import Figure, percentile
+from smartshelf.contracts.events import WeightChange
+from smartshelf.contracts.ids import stable_id
+from smartshelf.contracts.types import encode
+from smartshelf.errors import SmartShelfError
+from smartshelf.io import postgres, redis_stream
+from smartshelf.settings import Settings
+from smartshelf.stack import launcher, status
+
+#: Seconds of real time over which CPU and speed are watched.
+WATCHED = 30.0
+#: Services whose sudden death must cost nothing but time.
+MORTAL = ("redis", "postgres", "kafka", "connect", "bridge", "producers", "spark", "sim-clock", "dashboard")
+
+
+def start(_: Settings) -> Iterator[Figure]:
+    """From a stopped, provisioned store to every service well."""
+    launcher.down()
+    began = time.monotonic()
+    launcher.up()
+    yield Figure("provisioned `up` to healthy", time.monotonic() - began, "s", "< 40 s", "smartshelf down, up")
+
+
+def memory(config: Settings) -> Iterator[Figure]:
+    """Memory (PSS: shared pages counted once) and CPU of all services at speed 60 with one page open."""
+    clock = _clock(config)
+    with _at_speed(clock, 60.0), _open_page(config):
+        time.sleep(10)  # the change of speed has settled
+        family = _family()
+        before = {process.pid: _cpu(process) for process in family}
+        time.sleep(WATCHED)
+        used = sum(_cpu(process) - before[process.pid] for process in family if process.is_running())
+        pss = sum(process.memory_full_info().pss for process in family if process.is_running())
+    yield Figure("whole stack, memory", pss / 1e9, "GB", "< 2.6 GB", f"sum of PSS of {len(family)} processes")
+    yield Figure("whole stack, CPU", used / WATCHED, "cores", "< 1", "speed 60, one page open, 30 s")
+
+
+def latency(config: Settings) -> Iterator[Figure]:
+    """From XADD to the row in ``state.shelf_state``, at 20 events/s, with the clock held (no other changes)."""
+    clock, engine = _clock(config), postgres.engine(config, "analyst", "bench")
+    clock.hold("bench", "latency is being measured", 120.0)
+    try:
+        time.sleep(5)  # everything before has arrived
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            waits = _probe(config, connection, clock.now(), probes=400, per_second=20)
+    finally:
+        clock.release("bench")
+        engine.dispose()
+    for share, goal in ((0.5, "< 1 s"), (0.99, "-")):
+        yield Figure(
+            f"XADD -> state.shelf_state p{share * 100:.0f}", percentile(waits, share), "s", goal, "20 events/s"
+        )
+
+
+def auto(config: Settings) -> Iterator[Figure]:
+    """Simulated seconds per real second as fast as the pipeline keeps up, in opening hours."""
+    clock = _clock(config)
+    with _at_speed(clock, None):
+        time.sleep(5)
+        began, from_moment = time.monotonic(), clock.now()
+        time.sleep(WATCHED)
+        lived, took = (clock.now() - from_moment).total_seconds(), time.monotonic() - began
+    yield Figure("`auto`", lived / took, "x", "> 600 x", "simulated s per real s over 30 s")
+
+
+def recovery(_: Settings) -> Iterator[Figure]:
+    """From SIGKILL of one service to the whole store healthy again."""
+    for name in MORTAL:
+        pid = next(service["pid"] for service in status.collect()["services"] if service["name"] == name)
+        os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        _until(lambda old=pid, who=name: _restarted(who, old), f"{name} to come back", 120)
+        yield Figure(f"SIGKILL of {name} to healthy", time.monotonic() - began, "s", "< 30 s")
+
+
+def bridge(config: Settings) -> Iterator[Figure]:
+    """Backlog throughput of the bridge on this store's servers."""
+    yield Figure("bridge, backlog", bench_bridge(config)["events_per_second"], "events/s", "> 50,000")
+
+
+MEASURES: dict[str, Callable[[Settings], Iterator[Figure]]] = {
+    "start": start,
+    "latency": latency,
+    "memory": memory,
+    "auto": auto,
+    "recovery": recovery,
+    "bridge": bridge,
+}
+
+
+def _clock(config: Settings) -> Clock:
+    return Clock(redis_stream.connect(config.redis_url))
+
+
+@contextmanager
+def _at_speed(clock: Clock, speed: float | None) -> Iterator[None]:
+    """Run at a speed (None: auto) and go back to 60 afterwards."""
+    clock.resume()
+    if speed is None:
+        clock.auto()
+    else:
+        clock.set_speed(speed)
+    try:
+        yield
+    finally:
+        clock.set_speed(60.0)
+
+
+@contextmanager
+def _open_page(config: Settings) -> Iterator[None]:
+    """One page open in a headless browser where there is one, else the page's server alone."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        httpx.get(config.dashboard_url)
+        yield
+        return
+    from smartshelf.stack.programs import browser
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=str(browser()), args=["--no-sandbox", "--disable-gpu"])
+        chromium.new_page().goto(config.dashboard_url)
+        yield
+        chromium.close()
+
+
+def _family() -> list[psutil.Process]:
+    """Every process of the store, children included (the page's viewer is not one of them)."""
+    pids = [service["pid"] for service in status.collect()["services"] if service["pid"]]
+    parents = [psutil.Process(pid) for pid in pids]
+    return parents + [child for parent in parents for child in parent.children(recursive=True)]
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def _probe(config: Settings, connection: sa.Connection, now: datetime, probes: int, per_second: float) -> list[float]:
+    """Send weightless weight changes, one per shelf, and see when each row's version has risen."""
+    client = redis_stream.connect(config.redis_url)
+    query = sa.text("select store_id, shelf_id, version from state.shelf_state")
+    versions = {(row.store_id, row.shelf_id): row.version for row in connection.execute(query)}
+    sent: dict[tuple[str, str], float] = {}
+    waits: list[float] = []
+    todo = list(versions)[:probes]
+    began = time.monotonic()
+    deadline = began + probes / per_second + 60
+    while len(waits) < len(todo):
+        while len(sent) + len(waits) < len(todo) and time.monotonic() >= began + (len(sent) + len(waits)) / per_second:
+            store_id, shelf_id = todo[len(sent) + len(waits)]
+            fact = WeightChange(
+                event_id=stable_id("bench", store_id, shelf_id, began),
+                schema_version=1,
+                store_id=store_id,
+                timestamp=now,
+                source="bench",
+                shelf_id=shelf_id,
+                delta_weight=0.0,
+                reason="bench",
+            )
+            client.xadd("shelf_events", {"key": f"{store_id}|{shelf_id}", "data": encode(fact)})
+            sent[store_id, shelf_id] = time.monotonic()
+        for row in connection.execute(query):
+            key = (row.store_id, row.shelf_id)
+            if key in sent and row.version > versions[key]:
+                waits.append(time.monotonic() - sent.pop(key))
+        if time.monotonic() > deadline:
+            raise SmartShelfError(f"{len(todo) - len(waits)} of {len(todo)} probes did not arrive in Postgres")
+        time.sleep(0.01)
+    return waits
+
+
+def _restarted(name: str, old: int) -> bool:
+    told = status.collect()
+    return told["healthy"] and any(s["name"] == name and s["pid"] not in (None, old) for s in told["services"])
+
+
+def _until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SmartShelfError(f"Waited {seconds:.0f} s for {what}")
+        time.sleep(0.2)
