@@ -25,6 +25,9 @@ from smartshelf.stack.supervision import Supervisor
 
 CONNECTORS = CHECKOUT / "connect" / "generated"
 
+#: Names in the configuration templates: where a server listens, and as what others know it.
+_HERE = {"bind": "127.0.0.1", "host": "127.0.0.1"}
+
 #: How many lines of a log a message about a failed service shows.
 _TAIL_LINES = 8
 
@@ -107,11 +110,12 @@ def _prepare_servers(layout: Layout, found: Provision, chosen: Mapping[str, int]
     run, state = layout.run, layout.state
     for name in ("redis", "kafka", "connect"):
         (state / name).mkdir(exist_ok=True)
-    _render(CONF / "redis" / "redis.conf", run / "redis.conf", port=chosen["redis"], directory=state / "redis")
+    _render(CONF / "redis" / "redis.conf", run / "redis.conf", **_HERE, port=chosen["redis"], directory=state / "redis")
     broker = run / "server.properties"
     _render(
         CONF / "kafka" / "server.properties",
         broker,
+        **_HERE,
         port=chosen["kafka"],
         controller_port=chosen["kafka-controller"],
         directory=java_property(state / "kafka"),
@@ -119,8 +123,9 @@ def _prepare_servers(layout: Layout, found: Provision, chosen: Mapping[str, int]
     _render(
         CHECKOUT / "connect" / "worker.properties",
         run / "worker.properties",
+        **_HERE,
         port=chosen["connect"],
-        kafka_port=chosen["kafka"],
+        kafka=current.kafka_bootstrap,
         offsets=java_property(state / "connect" / "offsets"),
         plugins=java_property(layout.jars / "plugins"),
     )
@@ -133,7 +138,7 @@ def _prepare_servers(layout: Layout, found: Provision, chosen: Mapping[str, int]
         for part in work:
             part.result()
     target = found.postgres.data / "smartshelf.conf"
-    _render(CONF / "postgres" / "postgresql.conf", target, port=chosen["postgres"])
+    _render(CONF / "postgres" / "postgresql.conf", target, **_HERE, port=chosen["postgres"])
     postgres.give(target, found.postgres)
 
 
