@@ -1,0 +1,1 @@
+"""The assortment, the floor plan and the generators of everything a store starts with."""

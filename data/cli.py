@@ -1,0 +1,59 @@
+"""``smartshelf data``: generate what a store starts with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.build import OPENING, Built, Order, build, parse_start, store_names
+from smartshelf.settings import settings
+
+app = typer.Typer(help="Generate the data a store starts with.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Generate the data a store starts with."""
+
+
+@app.command("build")
+def build_command(
+    stores: Annotated[int | None, typer.Option(help="Number of stores. Default: those of the setting STORES.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Multiplies the shelves. Default: the setting SCALE.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes. Default: the setting SEED.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the setting SMARTSHELF_DATA.")] = None,
+    start: Annotated[str | None, typer.Option(help="First simulated day. Default: the setting SIM_START.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Write profiles, policies, suppliers, opening stock, lots and weekly discounts.
+
+    Example: smartshelf data build --stores 2 --scale 0.5 --seed 7 --out /tmp/two-small-stores
+    """
+    now = settings()
+    order = Order(
+        stores=now.stores if stores is None else store_names(stores),
+        scale=now.scale if scale is None else scale,
+        seed=now.seed if seed is None else seed,
+        start=_first_moment() if start is None else parse_start(start),
+    )
+    built = build(out or now.data_dir, order)
+    typer.echo(_as_json(built) if as_json else _as_text(built))
+
+
+def _first_moment() -> datetime:
+    now = settings()
+    return now.sim_start if now.use_simulated_time else datetime.combine(datetime.now(UTC).date(), OPENING)
+
+
+def _as_json(built: Built) -> str:
+    return json.dumps({"folder": str(built.folder), "skipped": built.skipped, "rows": built.rows})
+
+
+def _as_text(built: Built) -> str:
+    if built.skipped:
+        return f"{built.folder} already has just these files; nothing to do."
+    return "\n".join([f"{rows:>9,}  {name}" for name, rows in built.rows.items()] + [f"Written to {built.folder}"])
