@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 SMARTSHELF := $(VENV)/bin/smartshelf
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
 PYTEST := $(PY) -m pytest
 ARGS ?=
 

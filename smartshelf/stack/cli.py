@@ -117,7 +117,8 @@ def logs(
     layout = Layout.of(settings_module.load())
     there = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
     if service and service not in there:
-        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {', '.join(there) or 'none'}.")
+        logged = ", ".join(there) or "none"
+        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {logged}.")
     chosen = [there[service]] if service else list(there.values())
     if follow and chosen:
         sys.exit(subprocess.call(["tail", "-n", str(lines), "-F", *map(str, chosen)]))
@@ -127,7 +128,9 @@ def logs(
 
 @app.command("provision")
 def fetch(
-    relock: Annotated[bool, typer.Option("--relock", help="Write conf/jars.sha256 anew after a change of ivy.xml.")] = False,
+    relock: Annotated[
+        bool, typer.Option("--relock", help="Write conf/jars.sha256 anew (ivy.xml has changed).")
+    ] = False,
 ) -> None:
     """Fetch programs and jars without starting anything.
 

@@ -91,7 +91,8 @@ def _download(apt: Path, packages: Sequence[str]) -> list[Path]:
     ]  # fmt: skip
     # A list of some other vendor that does not answer must not stop us: the next step tells.
     _run(["apt-get", *options, "-qq", "update"], packages, tolerant=True)
-    _run(["apt-get", *options, "-y", "-qq", "--no-install-recommends", "--download-only", "install", *packages], packages)
+    options += ["-y", "-qq", "--no-install-recommends", "--download-only"]
+    _run(["apt-get", *options, "install", *packages], packages)
     return sorted((cache / "archives").glob("*.deb"))
 
 

@@ -27,7 +27,7 @@ ADDRESSES = {
 _PLACES = {"SMARTSHELF_HOME", "SMARTSHELF_EPOCH", "SMARTSHELF_POSTGRES_HOST", *ADDRESSES.values()}
 
 
-_DATABASE = str(Settings.model_fields["postgres_db"].default)
+_DATABASE = "SMARTSHELF_POSTGRES_DB"
 
 
 def known_settings() -> set[str]:
@@ -73,7 +73,7 @@ def compose(
         "SMARTSHELF_EPOCH": str(epoch),
         "SMARTSHELF_POSTGRES_HOST": "127.0.0.1",
         # Connect resolves this name itself, so it has to be in the environment even when it is the default.
-        "SMARTSHELF_POSTGRES_DB": environ.get("SMARTSHELF_POSTGRES_DB") or before.get("SMARTSHELF_POSTGRES_DB") or _DATABASE,
+        _DATABASE: environ.get(_DATABASE) or before.get(_DATABASE) or Settings.model_fields["postgres_db"].default,
         "SMARTSHELF_POSTGRES_PORT": str(ports["postgres"]),
         "SMARTSHELF_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0",
         "SMARTSHELF_KAFKA": f"127.0.0.1:{ports['kafka']}",

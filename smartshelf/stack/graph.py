@@ -61,6 +61,7 @@ def services(
     logging = f"-Dlog4j2.configurationFile={CONF / 'log4j2.properties'}"
     connector_files = tuple(str(path) for path in sorted(connectors.glob("*.json")))
     secrets = {name: value for name, value in store.items() if name.startswith("SMARTSHELF_POSTGRES_")}
+    worker = (java, *_JVM, "-XX:MaxMetaspaceSize=192m", logging, "-cp", broker_path)
     page = ("--server.port", str(ports["dashboard"]), "--server.address", "127.0.0.1", "--server.headless", "true")
     all_services = (
         Service("redis", (str(provision.redis_server), str(run / "redis.conf"))),
@@ -80,8 +81,12 @@ def services(
         Service("init", _python("smartshelf.init"), ("redis", "kafka", "postgres"), one_shot=True, start_seconds=300),
         Service(
             "connect",
-            (java, *_JVM, "-XX:MaxMetaspaceSize=192m", logging, "-cp", broker_path)
-            + ("org.apache.kafka.connect.cli.ConnectStandalone", str(run / "worker.properties"), *connector_files),
+            (
+                *worker,
+                "org.apache.kafka.connect.cli.ConnectStandalone",
+                str(run / "worker.properties"),
+                *connector_files,
+            ),
             ("kafka", "postgres", "init"),
             environment=secrets,
             start_seconds=120,

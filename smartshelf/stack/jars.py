@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -153,9 +153,7 @@ def _compile(folder: Path, runtime: Java) -> None:
     """Compile ``conf/java`` into a jar beside the classes it extends."""
     (compiler,) = (folder / "build").glob("ecj-*.jar")
     plugins = folder / "plugins"
-    _build_jar(
-        runtime, compiler, "smartshelf/fs", [PYSPARK_JARS], folder / "spark" / "smartshelf-fs.jar", services={}
-    )
+    _build_jar(runtime, compiler, "smartshelf/fs", [PYSPARK_JARS], folder / "spark" / "smartshelf-fs.jar", services={})
     _build_jar(
         runtime,
         compiler,
@@ -195,7 +193,7 @@ def _megabytes(folder: Path) -> float:
 
 
 @contextmanager
-def _told_every(seconds: float, text):  # type: ignore[no-untyped-def]
+def _told_every(seconds: float, text: Callable[[], str]) -> Iterator[None]:
     """Say ``text()`` every so many seconds while the block runs."""
     over = threading.Event()
 

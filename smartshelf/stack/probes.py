@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import confluent_kafka
 import httpx
@@ -79,7 +80,7 @@ def connect_problem(url: str, connectors: int) -> str | None:
     return connectors_problem(answer.json(), connectors)
 
 
-def connectors_problem(answer: dict[str, dict[str, dict]], connectors: int) -> str | None:  # type: ignore[type-arg]
+def connectors_problem(answer: dict[str, Any], connectors: int) -> str | None:
     """What is wrong in Connect's answer to ``GET /connectors?expand=status``."""
     if len(answer) < connectors:
         return f"{len(answer)} of {connectors} connectors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -66,10 +67,9 @@ def browser(layout: Layout) -> Path:
     if found := _system_browser():
         return found
     if os.geteuid() == 0:
-        try:
+        # Another apt may be at work; the private way below needs no lock.
+        with contextlib.suppress(debian.NoPackages):
             debian.install(["chromium", "fonts-dejavu-core"])
-        except debian.NoPackages:
-            pass  # for instance another apt is at work; the private way needs no lock
         if found := _system_browser():
             return found
     root = debian.unpack(layout, "chromium", ["chromium", "fonts-dejavu-core"])

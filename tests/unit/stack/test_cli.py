@@ -1,0 +1,59 @@
+"""The launcher's commands on a store that does not run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a command of the launcher in a process of its own, as a person does."""
+
+    def call(*arguments, **environ):
+        return subprocess.run(
+            [sys.executable, "-m", "smartshelf.stack", *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "SMARTSHELF_HOME": str(tmp_path / "a home"), **environ},
+        )
+
+    return call
+
+
+def test_down_when_nothing_runs_says_so_and_is_content(run):
+    done = run("down")
+    assert (done.returncode, done.stdout) == (0, "The store was not running.\n")
+
+
+def test_status_of_a_stopped_store_finds_nothing_healthy(run):
+    done = run("status", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["healthy"] is False
+    assert set(told) >= {"healthy", "services", "urls", "clock", "lag", "counts"}
+    assert set(told["urls"]) >= {"dashboard", "postgres", "kafka", "redis", "connect"}
+
+
+@pytest.mark.parametrize("command", [("start", "redis"), ("stop", "redis"), ("restart", "redis")])
+def test_services_of_a_stopped_store_cannot_be_changed(run, command):
+    done = run(*command)
+    assert done.returncode == 2
+    assert done.stderr == "The store is not running. Start it with `make up` (or `smartshelf up`).\n"
+
+
+def test_a_wrong_setting_is_named_with_its_value_and_without_stack_trace(run):
+    done = run("up", STEP_SECONDS="soon")
+    assert done.returncode == 2
+    assert "STEP_SECONDS" in done.stderr
+    assert "'soon'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_is_not_there_is_one_sentence(run):
+    done = run("logs", "kafak")
+    assert done.returncode == 2
+    assert "no log of such a service" in done.stderr
+    assert "Traceback" not in done.stderr
