@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from data.build import OPENING, Built, Order, build, parse_start, store_names
+from data.build import Built, Order, build, parse_start, store_names
 from smartshelf.settings import settings
 
 app = typer.Typer(help="Generate the data a store starts with.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def build_command(
 
 def _first_moment() -> datetime:
     now = settings()
-    return now.sim_start if now.use_simulated_time else datetime.combine(datetime.now(UTC).date(), OPENING)
+    return now.sim_start if now.use_simulated_time else datetime.combine(datetime.now(UTC).date(), now.sim_start.timetz())
 
 
 def _as_json(built: Built) -> str:
