@@ -45,8 +45,11 @@ def build_command(
 
 
 def _first_moment() -> datetime:
+    """SIM_START, or today at the same time of day where time is real."""
     now = settings()
-    return now.sim_start if now.use_simulated_time else datetime.combine(datetime.now(UTC).date(), now.sim_start.timetz())
+    if now.use_simulated_time:
+        return now.sim_start
+    return datetime.combine(datetime.now(UTC).date(), now.sim_start.timetz())
 
 
 def _as_json(built: Built) -> str:
