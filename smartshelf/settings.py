@@ -37,6 +37,10 @@ def _aware(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+#: Greatest multiplier; `auto` has no limit but the machine's.
+MAX_SPEED = 100_000
+
+
 def _multiplier(value: Any) -> Any:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return "auto"
@@ -44,8 +48,8 @@ def _multiplier(value: Any) -> Any:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError("must be a number > 0 or 'auto'") from None
-    if not 0 < number <= 100_000:
-        raise ValueError("must be a number > 0 and <= 100000, or 'auto'")
+    if not 0 < number <= MAX_SPEED:
+        raise ValueError(f"must be a number > 0 and <= {MAX_SPEED}, or 'auto'")
     return number
 
 
