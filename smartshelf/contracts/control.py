@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from smartshelf.contracts.types import Id, Moment
+from smartshelf.contracts.types import Id, Moment, Share
 
 #: topic -> partition (as text: JSON keys) -> offset
 Offsets = dict[str, dict[str, int]]
@@ -71,3 +71,5 @@ class Task(Struct, kw_only=True, frozen=True, tag_field="type", tag="task"):
     expiry_date: str | None = None
     location: Literal["store", "warehouse"] = "store"
     reason: str | None = None
+    #: Kind `price`: what the tills take off on the day of ``do_at``, 0-1.
+    discount: Share | None = None

@@ -1,0 +1,577 @@
+"""The world of one store: what people, sensors, tills, staff and lorries do, one step at a time.
+
+Pure: no clock, no servers. ``live(k)`` makes the facts of step k in time order and changes the state; the state
+of a step's beginning always gives the same facts. Times are integer simulated ms since 1970.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from producers import body as bodies
+from producers.body import Body
+from producers.pos import Item, combined, line, queue
+from producers.randomness import SENSORS, STAFF, numbers, store_key
+from producers.sales import Sales
+from producers.shelf import Lot, Shelf, choose, put, take
+from producers.shoppers import DAY, MINUTE, SCALE_ERROR, TAKE, Action, Plan, Shoppers, iso_date, time_slot, weekday
+from smartshelf.contracts import events as e
+from smartshelf.contracts.control import Task
+from smartshelf.contracts.events import SCHEMA_VERSION, Event, Evidence
+from smartshelf.contracts.ids import fact_id
+from smartshelf.contracts.types import ABSURD_QUANTITY
+
+log = logging.getLogger(__name__)
+
+#: The zones' thermometers report this often, simulated ms.
+READING_EVERY = 5 * MINUTE
+#: From the till to the door.
+TO_THE_DOOR = 30_000
+#: Facts of staff come first in their step.
+STAFF_AT = 1
+#: How long the world remembers a task it has done, so that it is not done twice; simulated ms.
+REMEMBERED = 8 * DAY
+
+EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+encode, decode = msgspec.json.encode, msgspec.json.decode
+
+
+class Emitted(NamedTuple):
+    """A fact, when it happens, and where it goes."""
+
+    at: int
+    stream: str
+    key: str
+    fact: Event
+
+
+class Shopper(Struct, array_like=True):
+    """Somebody in the store. ``done``: actions of the plan carried out; the plan itself is made again when needed."""
+
+    enters: int
+    done: int = 0
+    basket: list[Item] = msgspec.field(default_factory=list)
+    till: int = 0
+    #: When the customer pays; 0 before the till is reached.
+    pays: int = 0
+
+
+class Price(Struct, array_like=True):
+    """A discount of the day (ISO date) on a shelf or one of its lots."""
+
+    day: str
+    discount: float
+
+
+Name = tuple[int, int]  # (step of entry, number within the step)
+
+
+class World:
+    """One store. ``changes()`` gives the fields that differ from what was last ``saved()``."""
+
+    def __init__(self, body: Body, start_ms: int, step_ms: int, saved: Mapping[str, bytes] | None = None) -> None:
+        self.body, self.store_id = body, body.store_id
+        self.source = Evidence.WORLD_PREFIX + body.store_id
+        self._start, self._step_ms = start_ms, step_ms
+        self._random = store_key(body.seed, body.store_id)
+        self._people: Shoppers | Sales = (
+            Sales(body, self._random) if body.kind == "replayed" else Shoppers(body, self._random)
+        )
+        self._index = {shelf.shelf_id: index for index, shelf in enumerate(body.shelves)}
+        self.shelves = [Shelf() for _ in body.shelves]
+        self.shoppers: dict[Name, Shopper] = {}
+        self.tasks: dict[str, Task] = {}
+        self._tills = [0] * body.tills
+        self._prices: dict[str, Price] = {}
+        self._done_tasks: dict[str, int] = {}
+        self._seq: dict[str, int] = {}
+        self._plans: dict[Name, Plan] = {}
+        self._agenda: list[tuple[int, int, int]] = []
+        self._facts: list[Emitted] = []
+        self._dirty: set[str] = set()
+        if saved:
+            self._load(saved)
+
+    # --- one step ------------------------------------------------------------------------------
+
+    def live(self, k: int) -> list[Emitted]:
+        """Live step k, the one after the last: its facts in time order."""
+        since, until = self._start + (k - 1) * self._step_ms, self._start + k * self._step_ms
+        self._facts = []
+        self._work(k, since + STAFF_AT)
+        self._open(since, until)
+        for number, enters in enumerate(self._people.arrivals(k, since, until)):
+            heappush(self._agenda, (enters, k, number))
+        for at in range(since - since % READING_EVERY + READING_EVERY, until + 1, READING_EVERY):
+            if self.body.zones:
+                heappush(self._agenda, (at, -1, 0))
+        while self._agenda and self._agenda[0][0] <= until:
+            at, step, number = heappop(self._agenda)
+            if step < 0:
+                self._read_zones(at)
+            else:
+                self._next((step, number), at)
+        return self._facts
+
+    # --- shoppers ------------------------------------------------------------------------------
+
+    def _next(self, name: Name, at: int) -> None:
+        """The shopper's next move is due."""
+        shopper = self.shoppers.get(name)
+        if shopper is None:
+            shopper = self.shoppers[name] = Shopper(at)
+            plan = self._plan(name)
+            self._door("entry", plan, at)
+        else:
+            plan = self._plan(name)
+            self._act(name, shopper, plan, at)
+        if name in self.shoppers:
+            self._dirty.add(f"shopper:{name[0]}-{name[1]}")
+            heappush(self._agenda, (self._due(shopper, plan), *name))
+
+    def _act(self, name: Name, shopper: Shopper, plan: Plan, at: int) -> None:
+        if shopper.done < len(plan.actions):
+            action = plan.actions[shopper.done]
+            shopper.done += 1
+            if action.kind == TAKE:
+                self._take(name, shopper, action)
+            else:
+                self._put_back(name, shopper, action)
+        elif not shopper.pays and shopper.basket:
+            shopper.till, shopper.pays = queue(self._tills, at, sum(item.quantity for item in shopper.basket))
+            self._dirty.add("tills")
+        elif shopper.basket:
+            self._pay(name, shopper, at)
+        else:
+            self._leave(name, shopper, plan, at)
+
+    def _due(self, shopper: Shopper, plan: Plan) -> int:
+        if shopper.done < len(plan.actions):
+            return plan.actions[shopper.done].at
+        if not shopper.pays:
+            return plan.to_till if shopper.basket else plan.to_till + TO_THE_DOOR
+        return shopper.pays if shopper.basket else shopper.pays + TO_THE_DOOR
+
+    def _take(self, name: Name, shopper: Shopper, action: Action) -> None:
+        shelf, body = self.shelves[action.shelf], self.body.shelves[action.shelf]
+        taken = 0
+        for choice in action.choices:
+            if not shelf.lots:
+                break
+            unit = take(shelf.lots, choose(shelf.lots, choice), 1)
+            assert unit is not None, "a lot on a shelf is never empty"
+            _collect(shopper.basket, Item(action.shelf, unit.batch_code, unit.received_date, unit.expiry_date, 1))
+            taken += 1
+        customer, place = _customer(name), f"{self.store_id}|{body.shelf_id}"
+        if taken:
+            self._at_shelf(e.Pickup, action.at, action.shelf, customer, taken, -taken * body.item_weight + action.error)
+        if taken < action.quantity:
+            self._emit(
+                "lost_demand",
+                place,
+                e.LostDemand,
+                action.at,
+                customer_id=customer,
+                shelf_id=body.shelf_id,
+                quantity=action.quantity - taken,
+            )
+
+    def _put_back(self, name: Name, shopper: Shopper, action: Action) -> None:
+        """Whatever of the product is in the basket goes back to where it came from."""
+        returned = [item for item in shopper.basket if item.shelf == action.shelf]
+        if not returned:
+            return
+        shopper.basket = [item for item in shopper.basket if item.shelf != action.shelf]
+        shelf = self.shelves[action.shelf]
+        for item in returned:
+            put(shelf.lots, Lot(item.batch_code, item.received_date, item.expiry_date, item.quantity))
+        units = sum(item.quantity for item in returned)
+        grams = units * self.body.shelves[action.shelf].item_weight + action.error
+        self._at_shelf(e.Putback, action.at, action.shelf, _customer(name), units, grams)
+
+    def _at_shelf(
+        self, kind: type[e.Pickup | e.Putback], at: int, index: int, customer: str, units: int, grams: float
+    ) -> None:
+        body = self.body.shelves[index]
+        key = f"{self.store_id}|{body.shelf_id}"
+        self._touch(index)
+        self._emit(
+            "shelf_events",
+            key,
+            kind,
+            at,
+            customer_id=customer,
+            shelf_id=body.shelf_id,
+            quantity=units,
+            item_weight=body.item_weight,
+        )
+        self._weigh(at, index, grams, customer_id=customer)
+
+    def _weigh(self, at: int, index: int, grams: float, **why: Any) -> None:
+        shelf_id = self.body.shelves[index].shelf_id
+        self._emit(
+            "shelf_events",
+            f"{self.store_id}|{shelf_id}",
+            e.WeightChange,
+            at,
+            shelf_id=shelf_id,
+            delta_weight=round(grams, 1),
+            **why,
+        )
+
+    def _pay(self, name: Name, shopper: Shopper, at: int) -> None:
+        day = iso_date(at)
+        offers = self.body.weekly.get(iso_date(at - weekday(at) * DAY), {})
+        lines: list[e.ReceiptLine] = []
+        for item in shopper.basket:
+            body = self.body.shelves[item.shelf]
+            discount = combined(
+                offers.get(body.shelf_id, 0.0),
+                self._of_the_day(day, body.shelf_id, "*"),
+                self._of_the_day(day, body.shelf_id, item.batch_code),
+            )
+            lines.append(line(len(lines) + 1, item, body.shelf_id, body.item_price, discount))
+            self.shelves[item.shelf].sold += item.quantity
+            self._touch(item.shelf)
+        shopper.basket = []
+        till = f"T{shopper.till + 1}"
+        self._emit(
+            "pos_transactions",
+            f"{self.store_id}|{till}",
+            e.PosTransaction,
+            at,
+            transaction_id=f"R-{self.store_id}-{name[0]}-{name[1]}",
+            customer_id=_customer(name),
+            till_id=till,
+            items=tuple(lines),
+            total_items=sum(each.quantity for each in lines),
+            total_amount=round(sum(each.total_price for each in lines), 2),
+        )
+
+    def _of_the_day(self, day: str, shelf_id: str, batch_code: str) -> float:
+        price = self._prices.get(f"{shelf_id}|{batch_code}")
+        return price.discount if price and price.day == day else 0.0
+
+    def _leave(self, name: Name, shopper: Shopper, plan: Plan, at: int) -> None:
+        self._door("exit", plan, at)
+        if plan.door:
+            self._emit(
+                "foot_traffic",
+                _customer(name),
+                e.FootTraffic,
+                at,
+                customer_id=_customer(name),
+                entry_time=moment(shopper.enters),
+                exit_time=moment(at),
+                trip_duration_minutes=round((at - shopper.enters) / MINUTE, 2),
+                weekday=weekday(shopper.enters),
+                time_slot=time_slot(shopper.enters),
+            )
+        del self.shoppers[name]
+        self._plans.pop(name, None)
+        self._dirty.add(f"shopper:{name[0]}-{name[1]}")
+
+    def _door(self, way: str, plan: Plan, at: int) -> None:
+        if not plan.door:  # a replayed customer: nobody saw the doors
+            return
+        door = f"D{plan.door}"
+        kind = e.Entry if way == "entry" else e.Exit
+        self._emit(
+            "foot_traffic:realistic",
+            f"{self.store_id}|{door}",
+            kind,
+            at,
+            door_id=door,
+            time=moment(at),
+            weekday=weekday(at),
+            time_slot=time_slot(at),
+        )
+
+    def _plan(self, name: Name) -> Plan:
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = self._people.plan(name[0], name[1], self.shoppers[name].enters)
+        return plan
+
+    # --- sensors -------------------------------------------------------------------------------
+
+    def _read_zones(self, at: int) -> None:
+        """Thermometers and meters of all zones, day and night."""
+        random = numbers(self._random, at // READING_EVERY, SENSORS)
+        hours = READING_EVERY / 3_600_000
+        for zone, (warmth, work) in zip(self.body.zones, random.normal(0, 1, (len(self.body.zones), 2)), strict=True):
+            self._emit(
+                "cold_chain",
+                f"{self.store_id}|{zone.zone_id}",
+                e.Reading,
+                at,
+                zone_id=zone.zone_id,
+                temperature_c=round(zone.target_c + 0.3 * float(warmth), 2),
+                kwh=round(max(zone.power_kw * hours * (1 + 0.05 * float(work)), 0.0), 4),
+            )
+
+    # --- what the business asked for -----------------------------------------------------------
+
+    def hear(self, task: Task) -> None:
+        """A task has been read; it is done at the start of its step, once."""
+        if task.task_id in self._done_tasks or task.task_id in self.tasks:
+            return
+        if task.kind != "order" and task.shelf_id not in self._index:
+            log.warning("task %s names a shelf that store %s has not: %s", task.task_id, self.store_id, task.shelf_id)
+            return
+        self.tasks[task.task_id] = task
+        self._dirty.add(f"task:{task.task_id}")
+
+    def _work(self, k: int, at: int) -> None:
+        """All tasks that are due, in the order of their ids."""
+        due = sorted(task_id for task_id, task in self.tasks.items() if task.do_at <= k)
+        if not due:
+            return
+        errors = (numbers(self._random, k, STAFF).standard_normal(len(due)) * SCALE_ERROR).tolist()
+        do: dict[str, Callable[[Task, int, float], None]] = {
+            "refill": self._refill,
+            "remove": self._remove,
+            "order": self._deliver,
+            "price": self._price,
+        }
+        for task_id, error in zip(due, errors, strict=True):
+            task = self.tasks.pop(task_id)
+            if task.do_at < k:
+                log.warning("task %s for step %d came late, done at step %d", task_id, task.do_at, k)
+            do[task.kind](task, at, error)
+            self._done_tasks[task_id] = k
+            self._dirty |= {f"task:{task_id}", f"done:{task_id}"}
+        self._forget(k)
+
+    def _forget(self, k: int) -> None:
+        oldest = k - REMEMBERED // self._step_ms
+        for task_id in [task_id for task_id, done in self._done_tasks.items() if done < oldest]:
+            del self._done_tasks[task_id]
+            self._dirty.add(f"done:{task_id}")
+
+    def _refill(self, task: Task, at: int, error: float) -> None:
+        index, wanted = self._index[str(task.shelf_id)], task.quantity or 0
+        shelf, body = self.shelves[index], self.body.shelves[index]
+        moved = take(shelf.backroom, task.batch_code or "", wanted)
+        if moved is None or moved.quantity < wanted:
+            found = moved.quantity if moved else 0
+            log.warning("refill %s: %d of %d units of lot %s found", task.task_id, found, wanted, task.batch_code)
+        if moved is None:
+            return
+        units = moved.quantity
+        put(shelf.lots, moved)
+        self._touch(index)
+        self._emit(
+            "shelf_events",
+            f"{self.store_id}|{body.shelf_id}",
+            e.Refill,
+            at,
+            shelf_id=body.shelf_id,
+            batch_code=task.batch_code,
+            quantity=units,
+            plan_id=task.plan_id,
+        )
+        self._weigh(at, index, units * body.item_weight + error, reason="refill")
+
+    def _remove(self, task: Task, at: int, error: float) -> None:
+        """The lot leaves, as much of it as really is there."""
+        index = self._index[str(task.shelf_id)]
+        shelf, body = self.shelves[index], self.body.shelves[index]
+        place = shelf.lots if task.location == "store" else shelf.backroom
+        gone = take(place, task.batch_code or "", task.quantity if task.quantity is not None else ABSURD_QUANTITY)
+        units = gone.quantity if gone else 0
+        shelf.wasted += units
+        self._touch(index)
+        self._emit(
+            "shelf_events",
+            f"{self.store_id}|{body.shelf_id}",
+            e.Removal,
+            at,
+            shelf_id=body.shelf_id,
+            batch_code=task.batch_code,
+            quantity=units,
+            reason=task.reason or "expired",
+            location=task.location,
+        )
+        if units and task.location == "store":
+            self._weigh(at, index, -units * body.item_weight + error, reason="removal")
+
+    def _deliver(self, task: Task, at: int, _: float) -> None:
+        """The lorry is at the dock."""
+        index = self._index[str(task.shelf_id)]
+        body, day = self.body.shelves[index], iso_date(at)
+        lot = Lot(
+            task.batch_code or f"{body.shelf_id}-{task.task_id}",
+            task.received_date or day,
+            task.expiry_date or iso_date(at + body.life_days * DAY),
+            task.quantity or 0,
+        )
+        if lot.quantity < 1:
+            return
+        self.shelves[index].received += lot.quantity
+        self._touch(index)
+        self._emit(
+            "wh_events",
+            f"{self.store_id}|{body.shelf_id}",
+            e.WhIn,
+            at,
+            shelf_id=body.shelf_id,
+            batch_code=lot.batch_code,
+            qty=lot.quantity,
+            order_id=task.plan_id,
+            received_date=lot.received_date,
+            expiry_date=lot.expiry_date,
+        )
+        put(self.shelves[index].backroom, lot)
+
+    def _price(self, task: Task, at: int, _: float) -> None:
+        name, day = f"{task.shelf_id}|{task.batch_code or '*'}", iso_date(at)
+        for old in [old for old, price in self._prices.items() if price.day < day]:
+            del self._prices[old]
+            self._dirty.add(f"price:{old}")
+        self._prices[name] = Price(day, task.discount or 0.0)
+        self._dirty.add(f"price:{name}")
+
+    # --- a replayed store: stock is assumed ----------------------------------------------------
+
+    def _open(self, since: int, until: int) -> None:
+        """At its opening a replayed store's shelves are as full as the file says, or full."""
+        if not isinstance(self._people, Sales):
+            return
+        first = not self._seq
+        for index, lot in self._people.opening(since, until, [shelf.stock for shelf in self.shelves], first):
+            self._count(index, lot, since + STAFF_AT)
+
+    def _count(self, index: int, lot: Lot, at: int) -> None:
+        shelf, body = self.shelves[index], self.body.shelves[index]
+        adjusted = lot.quantity
+        if adjusted > 0:
+            put(shelf.lots, lot)
+        too_many = max(-adjusted, 0)
+        while too_many and (gone := take(shelf.lots, shelf.lots[0].batch_code, too_many)):
+            too_many -= gone.quantity
+        shelf.received += adjusted
+        self._touch(index)
+        self._emit(
+            "shelf_events",
+            f"{self.store_id}|{body.shelf_id}",
+            e.Count,
+            at,
+            shelf_id=body.shelf_id,
+            batch_code=lot.batch_code if adjusted > 0 else None,
+            received_date=lot.received_date if adjusted > 0 else None,
+            expiry_date=lot.expiry_date if adjusted > 0 else None,
+            quantity=shelf.stock,
+            adjustment=adjusted,
+            reason="replay_assumed",
+        )
+        self._weigh(at, index, adjusted * body.item_weight, reason="replay_assumed")
+
+    # --- facts and state -----------------------------------------------------------------------
+
+    def _emit(self, stream: str, key: str, kind: type[Event], at: int, **payload: Any) -> None:
+        seq = self._seq[stream] = self._seq.get(stream, 0) + 1
+        self._dirty.add("seq")
+        fact = kind(
+            event_id=fact_id(self.source, stream, seq),
+            schema_version=SCHEMA_VERSION,
+            store_id=self.store_id,
+            timestamp=moment(at),
+            source=self.source,
+            seq=seq,
+            **payload,
+        )
+        self._facts.append(Emitted(at, stream, key, fact))
+
+    def _touch(self, index: int) -> None:
+        self._dirty.add(f"shelf:{self.body.shelves[index].shelf_id}")
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Fields of the store's hash to write (None: delete) since it was last saved."""
+        return {name: self._field(name) for name in sorted(self._dirty)}
+
+    def saved(self) -> None:
+        """The changes have been written."""
+        self._dirty.clear()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._dirty)
+
+    def everything(self) -> dict[str, bytes | None]:
+        """All fields, for a store that is written for the first time."""
+        self._dirty |= {"body", "seq", "tills", *(f"shelf:{shelf.shelf_id}" for shelf in self.body.shelves)}
+        return self.changes()
+
+    def _field(self, name: str) -> bytes | None:
+        kind, _, which = name.partition(":")
+        found: Any
+        match kind:
+            case "body":
+                return bodies.pack(self.body)
+            case "seq":
+                found = self._seq
+            case "tills":
+                found = self._tills
+            case "shelf":
+                found = self.shelves[self._index[which]]
+            case "shopper":
+                step, _, number = which.partition("-")
+                found = self.shoppers.get((int(step), int(number)))
+            case "task":
+                found = self.tasks.get(which)
+            case "done":
+                found = self._done_tasks.get(which)
+            case _:
+                found = self._prices.get(which)
+        return None if found is None else encode(found)
+
+    def _load(self, saved: Mapping[str, bytes]) -> None:
+        for name, value in saved.items():
+            kind, _, which = name.partition(":")
+            match kind:
+                case "seq":
+                    self._seq = decode(value)
+                case "tills":
+                    self._tills = decode(value)
+                case "shelf":
+                    self.shelves[self._index[which]] = decode(value, type=Shelf)
+                case "shopper":
+                    step, _, number = which.partition("-")
+                    self.shoppers[int(step), int(number)] = decode(value, type=Shopper)
+                case "task":
+                    self.tasks[which] = decode(value, type=Task)
+                case "done":
+                    self._done_tasks[which] = decode(value)
+                case "price":
+                    self._prices[which] = decode(value, type=Price)
+        for name_of, shopper in self.shoppers.items():
+            heappush(self._agenda, (self._due(shopper, self._plan(name_of)), *name_of))
+
+    def baskets(self) -> Iterator[Item]:
+        """Everything in the baskets of the people in the store."""
+        for shopper in self.shoppers.values():
+            yield from shopper.basket
+
+
+def moment(at: int) -> datetime:
+    return EPOCH_1970 + timedelta(milliseconds=at)
+
+
+def _customer(name: Name) -> str:
+    return f"C{name[0]}-{name[1]}"
+
+
+def _collect(basket: list[Item], unit: Item) -> None:
+    for item in basket:
+        if item.shelf == unit.shelf and item.batch_code == unit.batch_code:
+            item.quantity += unit.quantity
+            return
+    basket.append(unit)
