@@ -1,0 +1,147 @@
+"""What the business knows of every shelf of one store: the fold of facts into units, weight and version.
+
+Rules proved by tests: units only move between places (each row sums to zero); a fact counts as one input of
+a row whatever it moves there; the order of facts of different shelves does not matter; weights are summed in
+whole milligrams, so that their sum does not depend on how facts were batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartshelf.contracts import events as e
+from smartshelf.contracts.ledger import Place
+from smartshelf.domain import ledger
+
+Column = NDArray[np.int64]
+
+#: A row's own places: what moves elsewhere (backroom, sold, ...) does not change what a shelf's row shows.
+SHOWN_PLACES = frozenset({Place.SHELF, Place.BASKET, Place.ON_THE_WAY})
+MILLIGRAMS = 1_000
+#: No fact and no count yet; earlier than any simulated moment.
+NEVER = np.iinfo(np.int64).min
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The UTC instant of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def shelves_of(fact: e.Event) -> tuple[str, ...]:
+    """The shelves a fact names; none for visits and readings."""
+    if isinstance(fact, e.PosTransaction):
+        return tuple(line.shelf_id for line in fact.items)
+    shelf = getattr(fact, "shelf_id", None)
+    return () if shelf is None else (shelf,)
+
+
+@dataclass
+class ShelfBook:
+    """Balances of every shelf that has ever been configured or moved, one row each, in order of appearance.
+
+    ``weight`` is in milligrams, ``updated`` and ``counted`` (last count on the shelf) in microseconds since 1970.
+    ``listed``: 1 while the shelf has a profile; a shelf without one keeps its units but is not shown.
+    """
+
+    shelf_ids: list[str] = field(default_factory=list)
+    balances: ledger.Matrix = field(default_factory=lambda: ledger.empty(0))
+    weight: Column = field(default_factory=lambda: _column(0, 0))
+    version: Column = field(default_factory=lambda: _column(0, 0))
+    updated: Column = field(default_factory=lambda: _column(0, NEVER))
+    counted: Column = field(default_factory=lambda: _column(0, NEVER))
+    listed: Column = field(default_factory=lambda: _column(0, 0))
+
+    def __post_init__(self) -> None:
+        self.row_of: dict[str, int] = {shelf_id: row for row, shelf_id in enumerate(self.shelf_ids)}
+
+    def copy(self) -> ShelfBook:
+        """A book that can be folded further without touching this one."""
+        return ShelfBook(
+            list(self.shelf_ids),
+            self.balances.copy(),
+            self.weight.copy(),
+            self.version.copy(),
+            self.updated.copy(),
+            self.counted.copy(),
+            self.listed.copy(),
+        )
+
+    def configure(self, present: Iterable[str], gone: Iterable[str], at: datetime) -> None:
+        """Profiles that were added, changed or deleted at ``at``: each is an input of its row."""
+        present, gone = tuple(present), tuple(gone)
+        self._ensure((*present, *gone))
+        instant = micros(at)
+        for listed, shelf_ids in ((1, present), (0, gone)):
+            for shelf_id in shelf_ids:
+                row = self.row_of[shelf_id]
+                self.listed[row] = listed
+                self._touch(row, instant)
+
+    def fold(self, facts: Collection[e.Event]) -> None:
+        """Add facts, in order."""
+        self._ensure(shelf_id for fact in facts for shelf_id in shelves_of(fact))
+        for fact in facts:
+            self._fold(fact)
+
+    def _fold(self, fact: e.Event) -> None:
+        at = micros(fact.timestamp)
+        if isinstance(fact, e.WeightChange):
+            row = self.row_of[fact.shelf_id]
+            grams = round(fact.delta_weight * MILLIGRAMS)
+            if grams:
+                self.weight[row] += grams
+                self._touch(row, at)
+            return
+        changed: set[int] = set()
+        for move in ledger.movements(fact):
+            row = self.row_of[move.shelf_id]
+            origin, destination = move.origin, move.destination
+            if at < self.counted[row]:
+                # The count has seen the shelf after this happened: only the other leg is news.
+                origin = Place.UNKNOWN if origin is Place.SHELF else origin
+                destination = Place.UNKNOWN if destination is Place.SHELF else destination
+            self.balances[row, origin] -= move.quantity
+            self.balances[row, destination] += move.quantity
+            if move.quantity and (origin in SHOWN_PLACES or destination in SHOWN_PLACES):
+                changed.add(row)
+        for row in changed:
+            self._touch(row, at)
+        if isinstance(fact, e.Count) and fact.location == "store":
+            row = self.row_of[fact.shelf_id]
+            self.counted[row] = max(self.counted[row], at)
+
+    def _touch(self, row: int, at: int) -> None:
+        self.version[row] += 1
+        self.updated[row] = max(self.updated[row], at)
+
+    def _ensure(self, shelf_ids: Iterable[str]) -> None:
+        """Rows for shelves seen for the first time."""
+        new = list(dict.fromkeys(shelf_id for shelf_id in shelf_ids if shelf_id not in self.row_of))
+        if not new:
+            return
+        for shelf_id in new:
+            self.row_of[shelf_id] = len(self.shelf_ids)
+            self.shelf_ids.append(shelf_id)
+        more = len(new)
+        self.balances = np.vstack([self.balances, ledger.empty(more)])
+        self.weight = np.append(self.weight, _column(more, 0))
+        self.version = np.append(self.version, _column(more, 0))
+        self.updated = np.append(self.updated, _column(more, NEVER))
+        self.counted = np.append(self.counted, _column(more, NEVER))
+        self.listed = np.append(self.listed, _column(more, 0))
+
+
+def _column(rows: int, value: int) -> Column:
+    return np.full(rows, value, dtype=np.int64)

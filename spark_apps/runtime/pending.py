@@ -1,0 +1,100 @@
+"""What has arrived and waits for its step.
+
+Facts from the bridge belong to the first step whose cut covers them. Facts that stages wrote carry ``step``
+and count one step later, in the order of the stages, whether they come from memory or from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from smartshelf.contracts.events import Event
+from smartshelf.contracts.stages import STAGES
+from spark_apps.runtime.cuts import within
+from spark_apps.runtime.records import Fact, Record, fact_of
+
+
+class Business(NamedTuple):
+    """A fact that stage ``job`` decided in ``step``; ``number`` keeps the order in which it wrote them."""
+
+    job: str
+    step: int
+    topic: str
+    number: tuple[int, int]
+    fact: Fact
+
+    @property
+    def order(self) -> tuple[int, str, str, tuple[int, int]]:
+        """Where it stands among the facts of its step."""
+        place = STAGES.index(self.job) if self.job in STAGES else len(STAGES)
+        return place, self.job, self.topic, self.number
+
+
+@dataclass
+class Pending:
+    """Everything that waits, of one store."""
+
+    facts: list[Fact] = field(default_factory=list)
+    business: list[Business] = field(default_factory=list)
+    config: list[Record] = field(default_factory=list)
+
+    def take_facts(self, cut: Mapping[str, Mapping[str, int]]) -> list[Fact]:
+        """The bridge's facts inside a cut, by (topic, partition, offset)."""
+        inside = [f for f in self.facts if within(cut, f.record.topic, f.record.partition, f.record.offset)]
+        if len(inside) < len(self.facts):
+            self.facts = [f for f in self.facts if not within(cut, f.record.topic, f.record.partition, f.record.offset)]
+        else:
+            self.facts = []
+        inside.sort(key=_position)
+        return inside
+
+    def take_business(self, step: int) -> list[Fact]:
+        """What stages decided before ``step``, in the order of the stages."""
+        due = sorted((b for b in self.business if b.step < step), key=lambda b: b.order)
+        self.business = [b for b in self.business if b.step >= step]
+        return [b.fact for b in due]
+
+    def take_config(self, cut: Mapping[str, Mapping[str, int]]) -> list[Record]:
+        """Configuration up to a cut, by (topic, partition, offset)."""
+        inside = [r for r in self.config if within(cut, r.topic, r.partition, r.offset)]
+        self.config = [r for r in self.config if not within(cut, r.topic, r.partition, r.offset)]
+        return sorted(inside, key=lambda r: (r.topic, r.partition, r.offset))
+
+    def events(self) -> Iterator[tuple[str, Event]]:
+        """(topic, event) of all that waits, in the order in which it would count if it were folded now."""
+        for business in sorted(self.business, key=lambda b: (b.step, b.order)):
+            if business.fact.event is not None:
+                yield business.topic, business.fact.event
+        for fact in sorted(self.facts, key=_position):
+            if fact.event is not None:
+                yield fact.record.topic, fact.event
+
+    def plain(self) -> list[Any]:
+        """As plain values."""
+        return [
+            [tuple(f.record) for f in self.facts],
+            [(b.job, b.step, b.number, tuple(b.fact.record)) for b in self.business],
+            [tuple(record) for record in self.config],
+        ]
+
+    @classmethod
+    def of(cls, plain: Iterable[Any]) -> Pending:
+        """From plain values."""
+        facts, business, config = plain
+        return cls(
+            [fact_of(Record(*row)) for row in facts],
+            [_business(*row) for row in business],
+            [Record(*row) for row in config],
+        )
+
+
+def _business(job: str, step: int, number: Iterable[int], row: Iterable[Any]) -> Business:
+    fact = fact_of(Record(*row))
+    first, second = number
+    return Business(job, step, fact.record.topic, (first, second), fact)
+
+
+def _position(fact: Fact) -> tuple[str, int, int]:
+    return fact.record.topic, fact.record.partition, fact.record.offset
