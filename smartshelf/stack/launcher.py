@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,11 +85,10 @@ def _prepared(layout: Layout) -> Store:
         progress.say(f"ending {len(orphans)} processes that outlived their supervisor")
         supervision.end(orphans, seconds=30)
     before = environment.read(layout)
-    chosen = ports.choose(environment.wished_ports(os.environ), ports.recall(_ports_file(layout)))
+    chosen = _choose_ports(layout)
     for name, port in chosen.items():
         if port != ports.USUAL[name]:
             progress.say(f"{name} listens on {port} (the usual port is {ports.USUAL[name]})")
-    ports.remember(_ports_file(layout), chosen)
     values = environment.compose(chosen, environment.epoch(layout), os.environ, before)
     environment.write(layout, values)
     current = settings_module.load()
@@ -100,6 +100,34 @@ def _prepared(layout: Layout) -> Store:
     supervisor = Supervisor(layout)
     supervisor.start_daemon(layout.run / "supervisord.conf")
     return Store(current, layout, supervisor, services)
+
+
+def _choose_ports(layout: Layout) -> dict[str, int]:
+    """Ports that neither a server listens on nor another store of this user is about to."""
+    folder = Path(tempfile.gettempdir()) / f"smartshelf-{os.getuid()}" / "ports"
+    with ports.claims(folder):
+        others = ports.claimed(folder, layout.home, _lives)
+        chosen = ports.choose(
+            environment.wished_ports(os.environ),
+            ports.recall(_ports_file(layout)),
+            lambda port: port not in others and ports.is_free(port),
+        )
+        ports.claim(folder, layout.home, chosen)
+    ports.remember(_ports_file(layout), chosen)
+    return chosen
+
+
+def _lives(home: Path) -> bool:
+    """Whether the store with this home runs or is being started."""
+    layout = Layout(home, home)
+    try:
+        with (home / "lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return Supervisor(layout).is_running()
 
 
 def _ports_file(layout: Layout) -> Path:
@@ -232,12 +260,16 @@ def _problem(store: Store, service: Service, info: supervision.ProcessInfo) -> s
         return "not finished" if info.is_up else info.state.lower()
     if not info.is_up:
         return info.complaint or f"{info.state.lower()}, exit code {info.exit_code}"
-    return problem_of(store, service.name)
+    return problem_of(store.settings, service.name, info.pid)
 
 
-def problem_of(store: Store, name: str) -> str | None:
-    """What keeps a running service from being well, asked of itself."""
-    return probes.probe_for(name, store.settings, len(list(CONNECTORS.glob("*.json"))))()
+def problem_of(settings: Settings, name: str, pid: int) -> str | None:
+    """What keeps the service running as ``pid`` from being well, asked of itself; None when it is well."""
+    port = ports.recall(_ports_file(Layout.of(settings))).get(name)
+    # An answer from somebody else's server on our port would look like our own.
+    if port and (problem := probes.listening_problem(pid, port)):
+        return problem
+    return probes.probe_for(name, settings, len(list(CONNECTORS.glob("*.json"))))()
 
 
 def _is_done(store: Store, info: supervision.ProcessInfo) -> bool:
@@ -284,8 +316,8 @@ def reset() -> int:
     current = settings_module.load()
     layout = Layout.of(current)
     layout.create()
-    found = postgres.locate(layout)
-    for folder in (layout.state, found.data, layout.run, layout.logs):
+    postgres.forget(layout, postgres.locate(layout))
+    for folder in (layout.state, layout.run, layout.logs):
         shutil.rmtree(folder, ignore_errors=True)
     # The folder of the tables has a committed README; only tables and checkpoints are state.
     for folder in (current.delta_root, current.checkpoints):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from smartshelf.errors import SettingError, SmartShelfError
@@ -64,6 +68,38 @@ def choose(
             raise SmartShelfError(f"No free port for {name}", value=usual, remedy="Stop some of the machine's servers.")
         chosen[name] = port
     return chosen
+
+
+@contextmanager
+def claims(folder: Path) -> Iterator[None]:
+    """One store of this user at a time chooses ports: between choosing and listening lie seconds."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def claim(folder: Path, store: Path, chosen: Mapping[str, int]) -> None:
+    """Tell the user's other stores which ports the store with home ``store`` will listen on."""
+    (folder / f"{_claim_name(store)}.json").write_text(json.dumps({"store": str(store), "ports": [*chosen.values()]}))
+
+
+def claimed(folder: Path, store: Path, lives: Callable[[Path], bool]) -> set[int]:
+    """The ports of this user's other stores that live; forgets stores that do not."""
+    found: set[int] = set()
+    for file in folder.glob("*.json"):
+        told = json.loads(file.read_text())
+        if Path(told["store"]) == store:
+            continue
+        if lives(Path(told["store"])):
+            found.update(told["ports"])
+        else:
+            file.unlink()
+    return found
+
+
+def _claim_name(store: Path) -> str:
+    return hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
 
 
 def recall(path: Path) -> dict[str, int]:

@@ -113,6 +113,12 @@ def initialise(postgres: Postgres, database: str, owner: str, password: str) -> 
     draft.rename(postgres.data)
 
 
+def forget(layout: Layout, postgres: Postgres) -> None:
+    """Delete the cluster, and what was put outside the store's own folder for it."""
+    for folder in (postgres.data, _OUTSIDE / layout.identity):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def give(path: Path, postgres: Postgres) -> None:
     """Make a file readable for the user that Postgres runs as."""
     _give(path, postgres.user)

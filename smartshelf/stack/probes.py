@@ -8,6 +8,7 @@ from typing import Any
 
 import confluent_kafka
 import httpx
+import psutil
 import psycopg2
 import redis
 from confluent_kafka.admin import AdminClient
@@ -33,6 +34,17 @@ def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
         "dashboard": lambda: page_problem(settings.dashboard_url),
     }
     return special.get(name, lambda: None if is_healthy(settings, name) else "has not said that it is ready")
+
+
+def listening_problem(pid: int, port: int) -> str | None:
+    """None when process ``pid`` itself listens on ``port``."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return "has ended"
+    if any(entry.status == psutil.CONN_LISTEN and entry.laddr.port == port for entry in connections):
+        return None
+    return f"does not listen on {port} yet"
 
 
 def redis_problem(url: str) -> str | None:

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from smartshelf import settings as settings_module
 from smartshelf.settings import Settings
-from smartshelf.stack import launcher, probes
-from smartshelf.stack.launcher import CONNECTORS, Store
+from smartshelf.stack import launcher
+from smartshelf.stack.launcher import Store
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import ProcessInfo, Supervisor
 
@@ -61,7 +61,7 @@ def _state(current: Settings, info: ProcessInfo) -> str:
         return info.state.lower()
     if info.name == "init":
         return "running"
-    problem = probes.probe_for(info.name, current, len(list(CONNECTORS.glob("*.json"))))()
+    problem = launcher.problem_of(current, info.name, info.pid)
     return "healthy" if problem is None else f"unhealthy: {problem}"
 
 

@@ -53,3 +53,13 @@ def test_ports_are_remembered_and_a_damaged_memory_is_no_memory(tmp_path):
     assert ports.recall(file) == ports.USUAL
     file.write_text("{")
     assert ports.recall(file) == {}
+
+
+def test_ports_that_another_living_store_has_claimed_are_known_until_it_has_gone(tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    with ports.claims(tmp_path):
+        ports.claim(tmp_path, mine, {"redis": 6379})
+        ports.claim(tmp_path, other, {"redis": 16379, "kafka": 19092})
+        assert ports.claimed(tmp_path, mine, lives=lambda store: True) == {16379, 19092}
+        assert ports.claimed(tmp_path, mine, lives=lambda store: store != other) == set()
+        assert ports.claimed(tmp_path, mine, lives=lambda store: True) == set()

@@ -1,5 +1,8 @@
 """What Connect's answer says about its connectors."""
 
+import os
+import socket
+
 from smartshelf.stack import probes
 
 
@@ -30,3 +33,12 @@ def test_servers_that_are_not_there_are_problems_and_not_exceptions():
     assert probes.connect_problem("http://127.0.0.1:1", 0)
     assert probes.page_problem("http://127.0.0.1:1")
     assert probes.postgres_problem("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_a_server_is_not_well_by_the_answer_of_another_process_on_its_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert probes.listening_problem(os.getpid(), port) is None
+        assert probes.listening_problem(os.getppid(), port) == f"does not listen on {port} yet"

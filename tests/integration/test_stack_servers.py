@@ -1,0 +1,228 @@
+"""The launcher with the real Redis, Kafka, Postgres and Connect: start, kill, stop, go on.
+
+The store lives in a folder with spaces in its name; for root that folder is closed to other users,
+so Postgres has to find a place outside.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import psutil
+import psycopg2
+import pytest
+import redis
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from smartshelf import settings as settings_module
+from smartshelf.errors import SettingError
+from smartshelf.stack import launcher, postgres, status
+from smartshelf.stack.layout import Layout
+from smartshelf.stack.supervision import Supervisor
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+SERVERS = ("redis", "kafka", "postgres", "connect")
+
+#: SPEC's bound for any one process after SIGKILL, in real seconds.
+HEALTHY_AGAIN = 30.0
+
+
+def make_home(folder, shared):
+    """A home for a trial store that uses the programs which are already there."""
+    folder.mkdir(parents=True)
+    if shared.packages.is_dir():
+        (folder / "packages").symlink_to(shared.packages)
+    return folder
+
+
+@contextlib.contextmanager
+def environment_of(home, shared):
+    """This process works on the store with this home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SMARTSHELF_")]:
+            patch.delenv(name)
+        patch.setenv("SMARTSHELF_HOME", str(home))
+        patch.setenv("SMARTSHELF_JARS", str(shared.jars))
+        patch.setenv("SMARTSHELF_DELTA", str(home / "delta"))
+        patch.setenv("SMARTSHELF_DATA", str(home / "data"))
+        yield patch
+
+
+@contextlib.contextmanager
+def trial_store(home, shared):
+    """A store that is gone with its data when the test is over."""
+    with environment_of(make_home(home, shared), shared) as patch:
+        # Connectors need tables and topics; here Connect runs alone.
+        patch.setattr(launcher, "CONNECTORS", home / "no connectors")
+        layout = Layout.of(settings_module.load())
+        try:
+            yield layout
+        finally:
+            launcher.down()
+            postgres.forget(layout, postgres.locate(layout))
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Programs of this checkout's own store (or of the one the environment names), fetched at most once."""
+    return Layout.of(settings_module.load())
+
+
+@pytest.fixture(scope="module")
+def layout(shared, tmp_path_factory):
+    with trial_store(tmp_path_factory.mktemp("trial") / "a home with spaces", shared) as made:
+        yield made
+
+
+@pytest.fixture
+def store(layout):
+    """All four servers, running."""
+    return launcher.up(only=SERVERS)
+
+
+def wait_for(problem, seconds):
+    """Wait until ``problem()`` is None; fail with the last one after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while (found := problem()) is not None:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def pids():
+    return {entry["name"]: entry["pid"] for entry in status.collect()["services"] if entry["name"] in SERVERS}
+
+
+def test_every_server_is_healthy_and_says_where_it_is(store):
+    told = status.collect()
+    states = {entry["name"]: entry for entry in told["services"]}
+    assert told["healthy"]
+    assert {name: states[name]["state"] for name in SERVERS} == dict.fromkeys(SERVERS, "healthy")
+    assert all(states[name]["rss_mb"] > 1 and states[name]["since"] for name in SERVERS)
+
+
+def test_postgres_never_runs_as_root(store):
+    assert psutil.Process(pids()["postgres"]).uids().effective != 0
+
+
+def test_servers_listen_on_loopback_only(store):
+    for name, pid in pids().items():
+        listening = [entry for entry in psutil.Process(pid).net_connections("tcp") if entry.status == "LISTEN"]
+        assert listening, name
+        assert {entry.laddr.ip.removeprefix("::ffff:") for entry in listening} == {"127.0.0.1"}, name
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_killed_server_is_healthy_again(store, name):
+    before = store.supervisor.process(name).pid
+    assert before > 1
+    os.kill(before, signal.SIGKILL)
+
+    def problem():
+        info = store.supervisor.process(name)
+        if info.pid == before or not info.is_up:
+            return f"{name} is {info.state}"
+        return launcher.problem_of(store.settings, name, info.pid)
+
+    wait_for(problem, HEALTHY_AGAIN)
+
+
+def test_a_second_up_leaves_what_runs_alone(store):
+    before = pids()
+    launcher.up(only=SERVERS)
+    assert pids() == before
+
+
+def test_a_stopped_service_starts_again_by_up_alone(store):
+    before = pids()
+    launcher.stop(store, ["redis"])
+    assert store.supervisor.process("redis").state == "STOPPED"
+    launcher.up(only=SERVERS)
+    after = pids()
+    assert after["redis"] != before["redis"]
+    assert {name: pid for name, pid in after.items() if name != "redis"} == {
+        name: pid for name, pid in before.items() if name != "redis"
+    }
+
+
+def remember(store, value):
+    """Leave a value in Redis and Postgres and a topic in Kafka."""
+    with redis.Redis.from_url(store.settings.redis_url) as client:
+        client.set("kept", value)
+    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE IF NOT EXISTS kept (value text PRIMARY KEY)")
+        cursor.execute("INSERT INTO kept VALUES (%s)", (value,))
+        connection.commit()
+    admin = AdminClient({"bootstrap.servers": store.settings.kafka_bootstrap})
+    admin.create_topics([NewTopic(value, 1, 1)])[value].result(30)
+
+
+def recalled(store):
+    """What Redis, Postgres and Kafka remember."""
+    with redis.Redis.from_url(store.settings.redis_url, decode_responses=True) as client:
+        found = [client.get("kept")]
+    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT to_regclass('kept') IS NOT NULL")
+        values = []
+        if cursor.fetchone() == (True,):
+            cursor.execute("SELECT value FROM kept")
+            values = [value for (value,) in cursor.fetchall()]
+    topics = AdminClient({"bootstrap.servers": store.settings.kafka_bootstrap}).list_topics(timeout=10).topics
+    return found, values, topics
+
+
+def test_down_and_up_go_on_with_the_same_data_on_the_same_ports(store):
+    remember(store, "through-down")
+    assert launcher.down()
+    assert not Supervisor(store.layout).is_running()
+    again = launcher.up(only=SERVERS)
+    in_redis, in_postgres, in_kafka = recalled(again)
+    assert in_redis == ["through-down"]
+    assert "through-down" in in_postgres
+    assert "through-down" in in_kafka
+    assert again.settings.kafka_bootstrap == store.settings.kafka_bootstrap
+
+
+def test_up_takes_over_servers_whose_supervisor_was_killed(store):
+    remember(store, "through-kill")
+    with store.supervisor._rpc() as rpc:
+        daemon = rpc.getPID()
+    assert daemon > 1
+    os.kill(daemon, signal.SIGKILL)
+    wait_for(lambda: "still there" if store.supervisor.is_running() else None, 10)
+    again = launcher.up(only=SERVERS)
+    assert recalled(again)[0] == ["through-kill"]
+    assert status.collect()["healthy"]
+
+
+def test_a_port_asked_for_by_a_setting_and_taken_is_refused_before_anything_starts(shared, tmp_path):
+    with socket.socket() as other, trial_store(tmp_path / "third", shared) as layout:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SMARTSHELF_REDIS_URL", f"redis://127.0.0.1:{other.getsockname()[1]}/0")
+            with pytest.raises(SettingError, match="port set for redis is taken"):
+                launcher.up(only=["redis"])
+        assert not Supervisor(layout).is_running()
+
+
+def test_two_stores_run_side_by_side_and_a_reset_empties_only_one(store, shared, tmp_path):
+    mine = store.settings.redis_url
+    with redis.Redis.from_url(mine) as client:
+        client.set("mine", "1")
+    with trial_store(tmp_path / "second", shared):
+        second = launcher.up(only=["redis"])
+        assert second.settings.redis_url != mine
+        with redis.Redis.from_url(second.settings.redis_url) as client:
+            client.set("theirs", "1")
+        assert launcher.reset() == 2
+        again = launcher.up(only=["redis"])
+        assert again.settings.epoch == 2
+        with redis.Redis.from_url(again.settings.redis_url) as client:
+            assert client.get("theirs") is None
+    with redis.Redis.from_url(mine) as client:
+        assert client.get("mine") == b"1"
