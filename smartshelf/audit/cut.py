@@ -29,11 +29,15 @@ class Cut:
     def holds(self, store_id: str, topic: str, partition: int, offset: int, source: str, step: int | None) -> bool:
         """Whether a fact counts: inside its store's cut, or written by a job in an earlier step."""
         tick = self.ticks.get(store_id)
-        if tick is None or f"{topic}/{partition}/{offset}" in self.refused:
+        if tick is None or self.refuses(topic, partition, offset):
             return False
         if source.startswith("job:"):
             return step is not None and step < tick.k
         return offset <= tick.cut.get(topic, {}).get(str(partition), -1)
+
+    def refuses(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a stage has dead-lettered this fact."""
+        return f"{topic}/{partition}/{offset}" in self.refused
 
 
 def read_cut(bootstrap: str) -> Cut:

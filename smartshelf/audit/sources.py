@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from deltalake import DeltaTable
 from msgspec import Struct
 
 from smartshelf.audit.books import Balances, Sequences, ShelfKey
 from smartshelf.audit.cut import Cut
-from smartshelf.contracts.events import DeadLetter, Evidence
+from smartshelf.contracts.events import Count, DeadLetter, Evidence
 from smartshelf.contracts.ledger import MOVEMENTS
 from smartshelf.contracts.rows import ShelfState
 from smartshelf.contracts.topics import FACTS, TOPICS
 from smartshelf.domain import ledger
+from smartshelf.domain.ledger import Moved
 from smartshelf.errors import Unavailable
 from smartshelf.io import kafka, postgres
 from smartshelf.settings import Settings
@@ -43,17 +43,28 @@ _identity = msgspec.json.Decoder(_Identity).decode
 
 @dataclass
 class Facts:
-    """What a log of facts adds up to."""
+    """What a log of facts, read in the order of its offsets, adds up to."""
 
     balances: Balances
     sequences: Sequences = field(default_factory=Sequences)
     counted: int = 0
     #: Facts after the cut, on their way through the pipe.
     beyond: int = 0
+    _last_count: dict[ShelfKey, datetime] = field(default_factory=dict)
+
+    def book(self, store_id: str, moved: Iterable[Moved], at: datetime, counted_shelf: str | None) -> None:
+        """Book one fact that happened at ``at``; ``counted_shelf``: the shelf it counts, if it is a count."""
+        self.counted += 1
+        for move in moved:
+            last = self._last_count.get(ShelfKey(store_id, move.shelf_id))
+            self.balances.add(store_id, [ledger.as_counted(move, late=last is not None and at < last)])
+        if counted_shelf is not None:
+            key = ShelfKey(store_id, counted_shelf)
+            self._last_count[key] = max(at, self._last_count.get(key, at))
 
 
 def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
-    """Fold every committed fact, one by one, through the ledger."""
+    """Fold every committed fact through the ledger, and check that no sequence number is missing or repeated."""
     facts = Facts(Balances("kafka facts"))
     for topic in FACTS:
         for message in kafka.read_all(config.kafka_bootstrap, topic.name):
@@ -65,13 +76,13 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
             fact = topic.decoder.decode(message.value())
             where = (topic.name, message.partition(), message.offset())
             if cut.holds(fact.store_id, *where, fact.source, fact.step):
-                facts.counted += 1
-                facts.balances.add(fact.store_id, ledger.movements(fact))
-            elif f"{where[0]}/{where[1]}/{where[2]}" not in cut.refused:
+                counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
+                facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
+            elif not cut.refuses(*where):
                 facts.beyond += 1
     for letter in _dead_letters(config):
         # A dead-lettered event has used up its number too.
-        if letter.seq is not None and letter.source and "-" in letter.origin:
+        if letter.seq is not None and letter.source and Evidence.is_own(letter.source):
             facts.sequences.add(letter.source, letter.origin.partition("/")[0], letter.seq)
     return facts
 
@@ -85,49 +96,23 @@ def _dead_letters(config: Settings) -> Iterator[DeadLetter]:
 
 
 def facts_in_delta(config: Settings, cut: Cut) -> Balances:
-    """Fold the raw archive column by column: sums by shelf and kind of event, then the ledger's rule for each."""
-    balances = Balances("delta raw")
+    """Fold the raw archive from its typed columns, without a look at the messages."""
+    facts = Facts(Balances("delta raw"))
     for name in BOOKED:
         table = DeltaTable(str(config.delta_root / "raw" / name)).to_pyarrow_table()
-        table = table.filter(_inside(table, name, cut))
-        if name == "pos_transactions":
-            table = _receipt_lines(table)
-        for column in ("reason", "location", "quantity", "qty", "adjustment"):
-            if column not in table.column_names:
-                table = table.append_column(column, pa.nulls(len(table), pa.string()))
-        keys = ["store_id", "shelf_id", "event_type", "reason", "location"]
-        quantities = [
-            c for c in ("quantity", "qty", "adjustment") if not pa.types.is_string(table.schema.field(c).type)
-        ]
-        for row in table.group_by(keys).aggregate([(c, "sum") for c in quantities]).to_pylist():
-            if row["shelf_id"] is None:
-                continue
-            rule = ledger.rule_for(row["event_type"], row["reason"], row["location"])
-            if rule is not None:
-                units = row[f"{rule.quantity}_sum"] or 0
-                moved = ledger.Moved(row["shelf_id"], None, rule.origin, rule.destination, units)
-                balances.add(row["store_id"], [moved])
-    return balances
+        for row in table.sort_by([("partition", "ascending"), ("offset", "ascending")]).to_pylist():
+            if cut.holds(row["store_id"], name, row["partition"], row["offset"], row["source"], row["step"]):
+                counted = row["event_type"] == "count" and row["location"] == "store"
+                facts.book(row["store_id"], _moved(row), row["timestamp"], row["shelf_id"] if counted else None)
+    return facts.balances
 
 
-def _inside(table: pa.Table, name: str, cut: Cut) -> pa.Array:
-    columns = ("store_id", "partition", "offset", "source", "step")
-    rows = zip(*(table.column(column).to_pylist() for column in columns), strict=True)
-    return pa.array([cut.holds(store, name, part, offset, source, step) for store, part, offset, source, step in rows])
-
-
-def _receipt_lines(table: pa.Table) -> pa.Table:
-    items = table.column("items").combine_chunks()
-    parents = pc.list_parent_indices(items)
-    lines = pc.list_flatten(items)
-    return pa.table(
-        {
-            "store_id": table.column("store_id").take(parents),
-            "event_type": table.column("event_type").take(parents),
-            "shelf_id": pc.struct_field(lines, "shelf_id"),
-            "quantity": pc.struct_field(lines, "quantity"),
-        }
-    )
+def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:
+    rule = ledger.rule_for(row["event_type"], row.get("reason"), row.get("location"))
+    if rule is None:
+        return
+    for line in row.get("items") or [row]:
+        yield Moved(line["shelf_id"], line.get("batch_code"), rule.origin, rule.destination, line[rule.quantity])
 
 
 def states_in_kafka(config: Settings) -> Rows:

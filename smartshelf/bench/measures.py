@@ -11,6 +11,7 @@ from datetime import datetime
 
 import httpx
 import psutil
+import redis
 import sqlalchemy as sa
 from bridge.bench import bench as bench_bridge
 
@@ -157,7 +158,7 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _probe(config: Settings, connection: sa.Connection, now: datetime, probes: int, per_second: float) -> list[float]:
-    """Send weightless weight changes, one per shelf, and see when each row's version has risen."""
+    """Put a milligram on shelf after shelf, see when each row's version has risen, and take it off again."""
     client = redis_stream.connect(config.redis_url)
     query = sa.text("select store_id, shelf_id, version from state.shelf_state")
     versions = {(row.store_id, row.shelf_id): row.version for row in connection.execute(query)}
@@ -168,19 +169,9 @@ def _probe(config: Settings, connection: sa.Connection, now: datetime, probes: i
     deadline = began + probes / per_second + 60
     while len(waits) < len(todo):
         while len(sent) + len(waits) < len(todo) and time.monotonic() >= began + (len(sent) + len(waits)) / per_second:
-            store_id, shelf_id = todo[len(sent) + len(waits)]
-            fact = WeightChange(
-                event_id=stable_id("bench", store_id, shelf_id, began),
-                schema_version=1,
-                store_id=store_id,
-                timestamp=now,
-                source="bench",
-                shelf_id=shelf_id,
-                delta_weight=0.0,
-                reason="bench",
-            )
-            client.xadd("shelf_events", {"key": f"{store_id}|{shelf_id}", "data": encode(fact)})
-            sent[store_id, shelf_id] = time.monotonic()
+            key = todo[len(sent) + len(waits)]
+            _put_milligrams(client, key, now, 1)
+            sent[key] = time.monotonic()
         for row in connection.execute(query):
             key = (row.store_id, row.shelf_id)
             if key in sent and row.version > versions[key]:
@@ -188,7 +179,24 @@ def _probe(config: Settings, connection: sa.Connection, now: datetime, probes: i
         if time.monotonic() > deadline:
             raise SmartShelfError(f"{len(todo) - len(waits)} of {len(todo)} probes did not arrive in Postgres")
         time.sleep(0.01)
+    for key in todo:
+        _put_milligrams(client, key, now, -1)
     return waits
+
+
+def _put_milligrams(client: redis.Redis, shelf: tuple[str, str], now: datetime, milligrams: int) -> None:
+    store_id, shelf_id = shelf
+    fact = WeightChange(
+        event_id=stable_id("bench", store_id, shelf_id, time.time_ns()),
+        schema_version=1,
+        store_id=store_id,
+        timestamp=now,
+        source="bench",
+        shelf_id=shelf_id,
+        delta_weight=milligrams / 1000,
+        reason="bench",
+    )
+    client.xadd("shelf_events", {"key": f"{store_id}|{shelf_id}", "data": encode(fact)})
 
 
 def _restarted(name: str, old: int) -> bool:

@@ -60,6 +60,18 @@ def rule_for(event_type: str, reason: str | None, location: str | None) -> Movem
     return MOVEMENTS.get(event_type)
 
 
+def as_counted(move: Moved, late: bool) -> Moved:
+    """The movement as it counts when it arrives after a count that has already seen its effect on the shelf.
+
+    ``late``: it happened before the shelf's last count. Only its other leg is news; the shelf's goes to unknown.
+    """
+    if not late:
+        return move
+    origin = Place.UNKNOWN if move.origin is Place.SHELF else move.origin
+    destination = Place.UNKNOWN if move.destination is Place.SHELF else move.destination
+    return move._replace(origin=origin, destination=destination)
+
+
 def empty(shelves: int) -> Matrix:
     """A balance matrix of zeros, (shelves, places)."""
     return np.zeros((shelves, PLACES), dtype=np.int64)

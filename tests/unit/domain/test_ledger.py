@@ -76,3 +76,9 @@ def test_movements_keep_the_sum_over_all_places_at_zero() -> None:
     assert balances[0, Place.SHELF] == 40
     assert balances[1, Place.BASKET] == 7
     assert balances.dtype == np.int64
+
+
+def test_what_happened_before_the_last_count_no_longer_moves_the_shelf() -> None:
+    pickup = ledger.Moved("A", None, Place.SHELF, Place.BASKET, 2)
+    assert ledger.as_counted(pickup, late=False) == pickup
+    assert ledger.as_counted(pickup, late=True) == ledger.Moved("A", None, Place.UNKNOWN, Place.BASKET, 2)
