@@ -237,6 +237,8 @@ class DeadLetter(Struct, kw_only=True, frozen=True):
     #: The bytes as they were, base64 (they may be no text at all).
     raw: str
     reason: str
+    #: Size of the original in bytes, when it is too large for the broker and ``raw`` holds only its beginning.
+    truncated_from: int | None = None
     store_id: str | None = None
     source: str | None = None
     seq: int | None = None

@@ -16,6 +16,9 @@ EPOCH = "store:epoch"
 #: Hash: what init has completed, so that a killed init goes on where it stopped.
 INIT = "store:init"
 
+#: Hash of the dead-letter tool: ``seq:STREAM`` = its last number, ``done:ORIGIN`` = the entry it was replayed as.
+DEAD_LETTERS = "deadletters"
+
 
 def world(store_id: str) -> str:
     """Hash of one store's physical truth, written only by the world's save script."""

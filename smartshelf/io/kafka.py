@@ -165,11 +165,18 @@ def read_latest(bootstrap: str, topic: str, timeout: float = 60.0) -> dict[bytes
 # --- writing -------------------------------------------------------------------------------------
 
 
+class RepeatTransaction(Exception):
+    """Raised inside ``fill``: a record was not delivered; abort, and fill again."""
+
+
 class TransactionalWriter:
     """A fenced producer: all records of one ``transaction`` become visible together, or none.
 
     A second writer with the same ``transactional_id`` fences this one (Fenced: exit and be restarted).
     """
+
+    #: Longest single call into librdkafka, real seconds: signals are served only between calls.
+    CALL_SECONDS = 5.0
 
     def __init__(self, bootstrap: str, transactional_id: str, *, timeout: float = 30.0) -> None:
         self._timeout = timeout
@@ -192,22 +199,32 @@ class TransactionalWriter:
         self.partitions = partition_counts(self._producer)
 
     def transaction(self, fill: Callable[[TransactionalWriter], None]) -> None:
-        """Run ``fill`` (which calls produce/flush) inside one transaction; repeated as a whole when Kafka says so."""
+        """Run ``fill`` (which calls produce/flush) inside one transaction; repeated as a whole when Kafka says so.
+
+        Raises Fenced when another writer took over or the transaction's fate is unknown.
+        """
         while True:
             try:
                 self._producer.begin_transaction()
                 fill(self)
                 self._again(self._producer.commit_transaction)
                 return
+            except RepeatTransaction:
+                self._abort("a record was not delivered")
             except KafkaException as failed:
                 error = failed.args[0]
-                log.warning("transaction: %s %s", error.code(), error.str())
-                if error.fatal() or not error.txn_requires_abort():
+                # _STATE is what produce() answers once the transaction has failed.
+                if error.fatal() or not (error.txn_requires_abort() or error.code() == KafkaError._STATE):
                     raise Fenced("Kafka no longer accepts this producer", value=error.str()) from failed
-                try:
-                    self._again(self._producer.abort_transaction)
-                except KafkaException as lost:
-                    raise Fenced("Kafka lost this producer's transaction", value=str(lost)) from lost
+                self._abort(error.str())
+
+    def _abort(self, why: str) -> None:
+        log.warning("transaction repeated: %s", why)
+        try:
+            self._again(self._producer.abort_transaction)
+        except KafkaException as lost:
+            raise Fenced("Kafka lost this producer's transaction", value=lost.args[0].str()) from lost
+        time.sleep(0.2)
 
     def produce(
         self,
@@ -249,7 +266,7 @@ class TransactionalWriter:
         deadline = time.monotonic() + 4 * self._timeout
         while True:
             try:
-                call(self._timeout)
+                call(self.CALL_SECONDS)
                 return
             except KafkaException as failed:
                 if not failed.args[0].retriable() or time.monotonic() > deadline:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -11,6 +13,9 @@ from redis.retry import Retry
 from smartshelf.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+#: One entry of a stream: its id and its fields.
+Entry = tuple[bytes, dict[bytes, bytes]]
 
 #: Longest BLOCK of an XREAD, real milliseconds; must stay well below the socket timeout.
 BLOCK_MS = 1_000
@@ -46,6 +51,16 @@ def id_order(redis_id: str | bytes) -> tuple[int, int]:
     """A stream id as a number pair, for comparing: ids order as (milliseconds, sequence), not as text."""
     milliseconds, _, sequence = (redis_id.decode() if isinstance(redis_id, bytes) else redis_id).partition("-")
     return int(milliseconds), int(sequence or 0)
+
+
+def read(client: redis.Redis, after: Mapping[str, str], count: int, block: int | None) -> dict[str, list[Entry]]:
+    """Up to ``count`` entries of each stream after the given ids, in one atomic look at all of them.
+
+    Waits up to ``block`` real milliseconds for the first entry; None: not at all. Streams without entries are left out.
+    """
+    streams: dict[Any, Any] = dict(after)
+    reply: Any = client.xread(streams, count=count, block=block) or {}
+    return {name.decode(): entries for name, entries in reply.items()}
 
 
 def last_generated_id(client: redis.Redis, stream: str) -> str:

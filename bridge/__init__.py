@@ -1,0 +1,1 @@
+"""The bridge: facts from Redis Streams into Kafka, each exactly once, and a consistent cut per step."""
