@@ -16,6 +16,7 @@ import redis
 
 from simulated_time.store import Clock
 from smartshelf.audit import sources
+from smartshelf.audit.books import ShelfKey
 from smartshelf.audit.cut import Cut, read_cut
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.rows import JobProgress
@@ -73,10 +74,11 @@ def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> C
     step = read_position(client).step
     wait(f"the bridge's tick of step {step}", lambda: read_cut(config.kafka_bootstrap).step >= step)
     cut = read_cut(config.kafka_bootstrap)
-    wait(f"step {step} of the Spark stages", lambda: _stages_at(config, cut))
-    wait("the raw archive in Delta", lambda: _archive_has(config, cut))
-    wait("the mirror in Delta", lambda: _mirror_has(config, sources.states_in_delta))
-    wait("the mirror in Postgres", lambda: _mirror_has(config, sources.states_in_postgres))
+    wait(f"step {step} of the Spark stages", lambda: stages_at(config, cut))
+    wait("the raw archive in Delta", lambda: archive_has(config, cut))
+    rows = sources.states_in_kafka(config)
+    wait("the mirror in Delta", lambda: not rows_behind(rows, sources.states_in_delta(config)))
+    wait("the mirror in Postgres", lambda: not rows_behind(rows, sources.states_in_postgres(config)))
     return cut
 
 
@@ -85,7 +87,8 @@ def _world_rests(client: redis.Redis) -> bool:
     return target is not None and position.t_ms is not None and position.t_ms >= int(target)
 
 
-def _stages_at(config: Settings, cut: Cut) -> bool:
+def stages_at(config: Settings, cut: Cut) -> bool:
+    """Whether every job has sent its effects up to the cut's step."""
     steps: dict[str, int] = {}
     for value in kafka.read_latest(config.kafka_bootstrap, "job_progress").values():
         for store, step in msgspec.json.decode(value, type=JobProgress).steps.items():
@@ -93,7 +96,8 @@ def _stages_at(config: Settings, cut: Cut) -> bool:
     return all(steps.get(store, -1) >= tick.k for store, tick in cut.ticks.items())
 
 
-def _archive_has(config: Settings, cut: Cut) -> bool:
+def archive_has(config: Settings, cut: Cut) -> bool:
+    """Whether the raw tables hold every fact of the cut."""
     for name in sources.BOOKED:
         reached = delta.max_offsets(config.delta_root / "raw" / name).get(name, {})
         for tick in cut.ticks.values():
@@ -102,12 +106,13 @@ def _archive_has(config: Settings, cut: Cut) -> bool:
     return True
 
 
-def _mirror_has(config: Settings, read: Callable[[Settings], sources.Rows]) -> bool:
-    wanted, there = sources.states_in_kafka(config), read(config)
-    return all(
-        key in there and (there[key]["epoch"], there[key]["version"]) >= (row["epoch"], row["version"])
-        for key, row in wanted.items()
-    )
+def rows_behind(rows: sources.Rows, mirror: sources.Rows) -> set[ShelfKey]:
+    """Rows that a mirror does not have yet, or only an older version of."""
+    return {
+        key
+        for key, row in rows.items()
+        if key not in mirror or (mirror[key]["epoch"], mirror[key]["version"]) < (row["epoch"], row["version"])
+    }
 
 
 def connect(config: Settings) -> redis.Redis:

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import redis
-from producers.truth import shelves_of_the_world
 
-from smartshelf.audit import books, sources
+from producers.truth import shelves_of_the_world
+from smartshelf.audit import books, quiet, sources
 from smartshelf.audit.books import Balances, Difference, ShelfKey
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.ledger import Place
+from smartshelf.io.step_save import read_position
 from smartshelf.settings import Settings
 
 #: What a shelf state tells of the books.
@@ -31,8 +32,8 @@ class Report:
     totals: dict[str, dict[str, int]]
     hash: str
     facts: int
-    #: Facts that have not reached the cut yet; none on a quiet store.
-    in_the_pipe: int
+    #: What a stopped store has not delivered yet, by hop; nothing on a store at rest.
+    in_the_pipe: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
@@ -43,29 +44,50 @@ class Report:
 
 
 def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
-    """Fold Kafka, Delta and Postgres independently and compare them, and the world's truth, to the unit."""
+    """Fold Kafka, Delta and Postgres independently and compare them, and the world's truth, to the unit.
+
+    Hops that are behind the cut (only possible on a store that was stopped or killed) are listed as in the
+    pipe and left out of the comparison.
+    """
     facts = sources.facts_in_kafka(config, cut)
-    archive = sources.facts_in_delta(config, cut)
     rows = sources.states_in_kafka(config)
     states = sources.as_balances("kafka shelf_state", rows)
+    pipe = {"facts after the last tick": facts.beyond}
+    differences = books.unbalanced(facts.balances) + facts.sequences.differences()
+    totals = {"kafka": facts.balances.totals(), "states": states.totals()}
 
-    differences = books.unbalanced(facts.balances)
-    differences += books.compare(facts.balances, archive, tuple(Place))
-    differences += books.compare(facts.balances, states, ON_SALE)
-    differences += books.compare_rows("kafka shelf_state", rows, "delta cleansed", sources.states_in_delta(config))
-    differences += books.compare_rows("kafka shelf_state", rows, "postgres state", sources.states_in_postgres(config))
-    differences += books.compare(facts.balances, _world(client, cut), (Place.SHELF, Place.BASKET))
-    differences += facts.sequences.differences()
+    if quiet.archive_has(config, cut):
+        archive = sources.facts_in_delta(config, cut)
+        totals["delta"] = archive.totals()
+        differences += books.compare(facts.balances, archive, tuple(Place))
+    else:
+        pipe["raw archive behind the cut"] = 1
+    if quiet.stages_at(config, cut):
+        differences += books.compare(facts.balances, states, ON_SALE)
+    else:
+        pipe["steps the stages have not decided"] = 1
+    for name, mirror in (
+        ("delta cleansed", sources.states_in_delta(config)),
+        ("postgres state", sources.states_in_postgres(config)),
+    ):
+        behind = quiet.rows_behind(rows, mirror)
+        pipe[f"rows on their way to {name}"] = len(behind)
+        arrived = {key: row for key, row in rows.items() if key not in behind}
+        there = {key: row for key, row in mirror.items() if key not in behind}
+        differences += books.compare_rows("kafka shelf_state", arrived, name, there)
+    if steps := read_position(client).step - cut.step:
+        pipe["steps on their way through the bridge"] = steps
+    else:
+        differences += books.compare(facts.balances, _world(client, cut), (Place.SHELF, Place.BASKET))
     return Report(
         balanced=not differences,
         step=cut.step,
         as_of=min((tick.t for tick in cut.ticks.values()), default=None),
         differences=tuple(differences),
-        totals={side.source.split()[0]: side.totals() for side in (facts.balances, archive)}
-        | {"states": states.totals()},
+        totals=totals,
         hash=books.state_hash({"shelf_state": rows}),
         facts=facts.counted,
-        in_the_pipe=facts.beyond,
+        in_the_pipe={hop: amount for hop, amount in pipe.items() if amount},
     )
 
 

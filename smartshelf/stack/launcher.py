@@ -71,6 +71,13 @@ def opened() -> Store:
     return _opened(layout)
 
 
+def is_stopped() -> bool:
+    """Whether this environment means an embedded store that has lived before and does not run now."""
+    layout = Layout.of(settings_module.load())
+    elsewhere = "SMARTSHELF_REDIS_URL" in os.environ
+    return environment.path(layout).is_file() and not elsewhere and not Supervisor(layout).is_running()
+
+
 def _opened(layout: Layout) -> Store:
     found = provision.ensure(layout)
     values = environment.read(layout)
