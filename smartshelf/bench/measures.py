@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import httpx
 import psutil
@@ -24,6 +25,8 @@ from smartshelf.errors import SmartShelfError
 from smartshelf.io import postgres, redis_stream
 from smartshelf.settings import Settings
 from smartshelf.stack import launcher, status
+from smartshelf.stack.layout import Layout
+from smartshelf.stack.programs import browser
 
 #: Seconds of real time over which CPU and speed are watched.
 WATCHED = 30.0
@@ -87,7 +90,7 @@ def recovery(_: Settings) -> Iterator[Figure]:
         pid = next(service["pid"] for service in status.collect()["services"] if service["name"] == name)
         os.kill(pid, signal.SIGKILL)
         began = time.monotonic()
-        _until(lambda old=pid, who=name: _restarted(who, old), f"{name} to come back", 120)
+        _until(partial(_restarted, name, pid), f"{name} to come back", 120)
         yield Figure(f"SIGKILL of {name} to healthy", time.monotonic() - began, "s", "< 30 s")
 
 
@@ -133,10 +136,11 @@ def _open_page(config: Settings) -> Iterator[None]:
         httpx.get(config.dashboard_url)
         yield
         return
-    from smartshelf.stack.programs import browser
 
     with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=str(browser()), args=["--no-sandbox", "--disable-gpu"])
+        chromium = play.chromium.launch(
+            executable_path=str(browser(Layout.of(config))), args=["--no-sandbox", "--disable-gpu"]
+        )
         chromium.new_page().goto(config.dashboard_url)
         yield
         chromium.close()

@@ -43,8 +43,8 @@ COMMANDS: dict[str, Entry] = {
     "data": Entry("data.cli:app", "Generate and check the store's data."),
     "replay": Entry("producers.cli:app", "A real store's sales through the whole pipeline."),
     "deadletters": Entry("bridge.cli:app", "What could not be processed, and why."),
-    "audit": Entry("smartshelf.audit.cli:app", "Do the books balance, everywhere alike?"),
-    "bench": Entry("smartshelf.bench.cli:app", "Measure speed and memory; print a table."),
+    "audit": Entry("smartshelf.audit.cli:audit", "Do the books balance, everywhere alike?"),
+    "bench": Entry("smartshelf.bench.cli:bench", "Measure speed and memory; print a table."),
 }
 
 
