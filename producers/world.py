@@ -555,6 +555,10 @@ class World:
         for name_of, shopper in self.shoppers.items():
             heappush(self._agenda, (self._due(shopper, self._plan(name_of)), *name_of))
 
+    def shelf(self, shelf_id: str) -> Shelf:
+        """What physically is on a shelf and in its part of the backroom."""
+        return self.shelves[self._index[shelf_id]]
+
     def baskets(self) -> Iterator[Item]:
         """Everything in the baskets of the people in the store."""
         for shopper in self.shoppers.values():
