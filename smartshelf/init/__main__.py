@@ -12,9 +12,13 @@ import logging
 import sys
 from datetime import UTC, datetime, time
 
+from redis import Redis
+
+from data.build import Order, build
 from smartshelf import log
 from smartshelf.errors import SmartShelfError
 from smartshelf.init import database, reference, topics
+from smartshelf.init.opening import publish_opening
 from smartshelf.io import kafka, postgres, redis_stream
 from smartshelf.service import Service, running
 from smartshelf.settings import Settings, settings
@@ -33,7 +37,7 @@ def prepare(service: Service) -> None:
     ensure_topics(service)
     ensure_database(service)
     load_reference(service)
-    publish_opening(service, redis)
+    open_stores(service, redis)
 
 
 def ensure_topics(service: Service) -> None:
@@ -74,8 +78,6 @@ def load_reference(service: Service) -> None:
 
 def build_data(service: Service) -> None:
     """Generate the store's files unless those of the settings are there."""
-    from data.build import Order, build  # imports pyarrow: not for an init with nothing to do
-
     config = service.settings
     built = build(config.data_dir, Order(config.stores, config.scale, config.seed, first_moment(config)))
     if not built.skipped:
@@ -89,14 +91,13 @@ def first_moment(config: Settings) -> datetime:
     return datetime.combine(datetime.now(UTC).date(), time(config.sim_start.hour, tzinfo=UTC))
 
 
-def publish_opening(service: Service, redis: redis_stream.redis.Redis) -> None:
+def open_stores(service: Service, redis: Redis) -> None:
     """The opening facts and mark 0, which names how many configuration rows decisions must wait for."""
-    from smartshelf.init import opening
-
     config = service.settings
     with postgres.connect(config, "owner", "init") as connection:
         rows = reference.config_rows(connection, config.stores)
-    opening.publish_opening(config, redis, rows)
+    if facts := publish_opening(config, redis, rows):
+        service.log.info("opened %s with %d facts", ", ".join(config.stores), facts)
 
 
 def check_database() -> int:
