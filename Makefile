@@ -46,26 +46,27 @@ bench: $(RUNTIME) ## Measure the running store and print a table
 data: $(RUNTIME) ## Generate the store's files (catalogue, stocks, lots, discounts)
 	@$(SMARTSHELF) data build $(ARGS)
 
-lint: $(DEV) ## Style, types, layers
+lint: $(DEV) ## Style, types, layers, stale contracts
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m smartshelf.contracts.generate --check
 
 contracts: $(RUNTIME) ## Render everything that follows from the contracts
-	@$(SMARTSHELF) contracts render
+	@$(PY) -m smartshelf.contracts.generate
 
 test-fast: lint ## Lint, then the tests that need no server
 	$(PYTEST) tests/unit tests/property tests/contracts
 
 test: test-fast ## All tests, cheap ones first; does its own set-up
-	$(SMARTSHELF) provision
+	$(PY) -m smartshelf.stack provision
 	$(PYTEST) tests/spark
 	$(PYTEST) tests/integration tests/dashboard
 	$(PYTEST) tests/e2e
 
 relock: $(RUNTIME) ## After a change of conf/ivy.xml: write the hashes of the jars anew
-	@$(SMARTSHELF) provision --relock
+	@$(PY) -m smartshelf.stack provision --relock
 
 clean: ## Stop the store and delete everything that git does not have, .venv included
 	@if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) reset --yes; fi

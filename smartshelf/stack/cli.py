@@ -25,95 +25,71 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf up --without producers")
 def up(
     without: Names = "",
     only: Names = "",
     profile: Annotated[str, typer.Option(help="A settings profile: the NAME of conf/profiles/NAME.env.")] = "",
 ) -> None:
-    """Start the store, or what is missing of it, and wait until every service is well.
-
-    Example: smartshelf up --without producers
-    """
+    """Start the store, or what is missing of it, and wait until every service is well."""
     if profile:
         os.environ["SMARTSHELF_PROFILE"] = profile
     store = launcher.up(only=_split(only), without=_split(without))
     typer.echo(status.after_up(store, status.collect()))
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf down")
 def down() -> None:
-    """Stop the store; the next `up` goes on where it was.
-
-    Example: smartshelf down
-    """
+    """Stop the store; the next `up` goes on where it was."""
     typer.echo("The store has stopped." if launcher.down() else "The store was not running.")
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf reset --yes")
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete everything the store has lived through: data, tables, clock. Programs and jars stay.
-
-    Example: smartshelf reset --yes
-    """
+    """Delete everything the store has lived through: data, tables, clock. Programs and jars stay."""
     if not yes and sys.stdin.isatty():
         typer.confirm("Delete all events, states and tables of this store?", abort=True)
     typer.echo(f"The store is empty; the next `up` begins epoch {launcher.reset()}.")
 
 
-@app.command("status")
+@app.command("status", epilog="Example: smartshelf status --json")
 def show_status(as_json: AsJson = False) -> None:
-    """Every service with its state, memory and address. Exit code 1 when something is not well.
-
-    Example: smartshelf status --json
-    """
+    """Every service with its state, memory and address. Exit code 1 when something is not well."""
     told = status.collect()
     typer.echo(json.dumps(told, indent=1) if as_json else status.as_text(told))
     raise typer.Exit(0 if told["healthy"] else 1)
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf start producers")
 def start(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
-    """Start services of a running store and wait until they are well.
-
-    Example: smartshelf start producers
-    """
+    """Start services of a running store and wait until they are well."""
     store = launcher.opened()
     launcher.start(store, graph.select(list(store.services), services))
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf stop producers")
 def stop(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
-    """Stop services of a running store; the others go on.
-
-    Example: smartshelf stop producers
-    """
+    """Stop services of a running store; the others go on."""
     store = launcher.opened()
     launcher.stop(store, graph.select(list(store.services), services))
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf restart spark")
 def restart(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
-    """Stop services of a running store and start them again.
-
-    Example: smartshelf restart spark
-    """
+    """Stop services of a running store and start them again."""
     store = launcher.opened()
     names = graph.select(list(store.services), services)
     launcher.stop(store, names)
     launcher.start(store, names)
 
 
-@app.command()
+@app.command(epilog="Example: smartshelf logs bridge --follow")
 def logs(
     service: Annotated[str, typer.Argument(help="A service; all of them when left out.")] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines of each log.")] = 40,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is written.")] = False,
 ) -> None:
-    """The last lines of the logs.
-
-    Example: smartshelf logs bridge --follow
-    """
+    """The last lines of the logs."""
     layout = Layout.of(settings_module.load())
     there = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
     if service and service not in there:
@@ -126,16 +102,13 @@ def logs(
         typer.echo(f"== {path}\n{launcher.tail(path, lines)}")
 
 
-@app.command("provision")
+@app.command("provision", epilog="Example: smartshelf provision")
 def fetch(
     relock: Annotated[
         bool, typer.Option("--relock", help="Write conf/jars.sha256 anew (ivy.xml has changed).")
     ] = False,
 ) -> None:
-    """Fetch programs and jars without starting anything.
-
-    Example: smartshelf provision
-    """
+    """Fetch programs and jars without starting anything."""
     layout = Layout.of(settings_module.load())
     layout.create()
     if relock:

@@ -121,7 +121,17 @@ def _download(layout: Layout, runtime: Java) -> Path:
 def _ivy_reason(output: str) -> str:
     """The line of Ivy's pages of output that says why."""
     lines = [line.strip(" :\t") for line in output.splitlines()]
-    telling = ("UnknownHost", "No space left", "Connection", "timed out", "SSL", "UNRESOLVED", "not found", "FAILED")
+    telling = (
+        "UnknownHost",
+        "Host ",
+        "No space left",
+        "Connection",
+        "timed out",
+        "SSL",
+        "UNRESOLVED",
+        "not found",
+        "FAILED",
+    )
     return next((line for mark in telling for line in lines if mark in line), (lines or ["nothing said"])[-1])[:300]
 
 

@@ -35,7 +35,7 @@ class Postgres:
 
 
 def locate(layout: Layout) -> Postgres:
-    """Where Postgres runs and as whom; copies the programs where that user cannot reach the wheel's."""
+    """Where Postgres runs and as whom; changes nothing."""
     package = _wheel()
     programs = package / f"pginstall{VERSION}" / "bin"
     if os.geteuid() != 0:
@@ -45,10 +45,18 @@ def locate(layout: Layout) -> Postgres:
     if reachable and open_to_everyone(layout.state / "postgres"):
         return Postgres(programs, layout.state / "postgres", user)
     outside = _OUTSIDE / layout.identity
-    outside.mkdir(parents=True, exist_ok=True)
     if not reachable:
-        programs = _copy(package, outside)
+        programs = outside / package.name / f"pginstall{VERSION}" / "bin"
     return Postgres(programs, outside / "postgres", user)
+
+
+def install(layout: Layout) -> Postgres:
+    """Make sure that the programs are where ``locate`` says: copied where their user cannot reach the wheel's."""
+    postgres = locate(layout)
+    if not postgres.server.is_file():
+        _copy(_wheel(), _OUTSIDE / layout.identity)
+    postgres.data.parent.mkdir(parents=True, exist_ok=True)
+    return postgres
 
 
 def _wheel() -> Path:
@@ -72,20 +80,16 @@ def _unprivileged_user() -> str:
     raise SmartShelfError("Postgres refuses to run as root and there is no user postgres or nobody here")
 
 
-def _copy(package: Path, outside: Path) -> Path:
+def _copy(package: Path, outside: Path) -> None:
     """Copy programs and their libraries, side by side as in the wheel: they find each other by place."""
-    target = outside / package.name
-    programs = target / f"pginstall{VERSION}" / "bin"
-    if not programs.is_dir():
-        draft = outside / "programs.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        for part in (Path(package.name, f"pginstall{VERSION}"), Path(f"{package.name}.libs")):
-            shutil.copytree(package.parent / part, draft / part, ignore=shutil.ignore_patterns("include"))
-        for part in draft.iterdir():
-            shutil.rmtree(outside / part.name, ignore_errors=True)
-            part.rename(outside / part.name)
-        draft.rmdir()
-    return programs
+    draft = outside / "programs.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    for part in (Path(f"{package.name}.libs"), Path(package.name, f"pginstall{VERSION}")):
+        shutil.copytree(package.parent / part, draft / part, ignore=shutil.ignore_patterns("include"))
+        whole = part.parts[0]  # libraries first: the programs being there means that all is
+        shutil.rmtree(outside / whole, ignore_errors=True)
+        (draft / whole).rename(outside / whole)
+    draft.rmdir()
 
 
 def initialise(postgres: Postgres, database: str, owner: str, password: str) -> None:

@@ -19,9 +19,10 @@ from smartshelf.settings import Settings
 #: What keeps a service from being well in a few words; None when it is well.
 Probe = Callable[[], str | None]
 
-_SILENT = logging.getLogger("smartshelf.stack.probes.kafka")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+#: For Kafka clients whose complaints are reported as problems instead.
+SILENT = logging.getLogger("smartshelf.stack.probes.kafka")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 
 
 def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
@@ -60,7 +61,7 @@ def redis_problem(url: str) -> str | None:
 def kafka_problem(bootstrap: str) -> str | None:
     """None when the broker answers a metadata request."""
     options = {"bootstrap.servers": bootstrap, "socket.timeout.ms": 2000, "log_level": 0, "error_cb": lambda _: None}
-    client = AdminClient(options, logger=_SILENT)
+    client = AdminClient(options, logger=SILENT)
     try:
         return None if client.list_topics(timeout=2).brokers else "no broker in the metadata"
     except confluent_kafka.KafkaException as failed:

@@ -37,7 +37,7 @@ def ensure(layout: Layout) -> Provision:
     with full_disk_told(layout.home):
         runtime = java.find(layout)
         jars.ensure(layout, runtime)
-        return Provision(runtime, programs.redis_server(layout), postgres_module.locate(layout))
+        return Provision(runtime, programs.redis_server(layout), postgres_module.install(layout))
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -10,11 +10,19 @@ from typing import Any
 import confluent_kafka
 import psutil
 import redis
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from bridge.position import OFFSETS_TOPIC
+from simulated_time.cli import to_json as clock_json
+from simulated_time.store import Clock
 from smartshelf import settings as settings_module
+from smartshelf.contracts import redis_keys
+from smartshelf.contracts.topics import STREAMS
+from smartshelf.errors import SmartShelfError
+from smartshelf.io import kafka, redis_stream
 from smartshelf.settings import Settings
-from smartshelf.stack import launcher
+from smartshelf.stack import launcher, probes
 from smartshelf.stack.launcher import Store
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import ProcessInfo, Supervisor
@@ -28,15 +36,15 @@ def collect() -> dict[str, Any]:
     processes = supervisor.processes() if supervisor.is_running() else {}
     with ThreadPoolExecutor(max_workers=max(len(processes), 1)) as pool:
         services = list(pool.map(lambda info: _service(current, info), processes.values()))
-    running = bool(services)
+    well = {entry["name"] for entry in services if entry["state"] == "healthy"}
     return {
-        "healthy": running and all(entry["state"] in {"healthy", "done", "stopped"} for entry in services)
-        and any(entry["state"] == "healthy" for entry in services),
+        "healthy": bool(well) and all(entry["state"] in {"healthy", "done", "stopped"} for entry in services),
         "services": services,
         "urls": urls(current),
-        "clock": clock(current) if running else {},
-        "lag": lag(current) if running else {},
-        "counts": counts(current) if running else {},
+        # A server that is away would only be waited for.
+        "clock": clock(current) if "redis" in well else {},
+        "lag": lag(current) if {"redis", "kafka"} <= well else {},
+        "counts": counts(current) if "kafka" in well else {},
         "home": str(layout.home),
     }  # fmt: skip
 
@@ -87,51 +95,56 @@ def urls(current: Settings) -> dict[str, str]:
 
 
 def clock(current: Settings) -> dict[str, Any]:
-    """Simulated now, speed and state as the clock keeps them; {} while Redis or the clock does not answer."""
+    """The clock as ``smartshelf clock status --json`` tells it; {} while Redis or the clock does not answer."""
     try:
-        with redis.Redis.from_url(current.redis_url, socket_timeout=2, decode_responses=True) as client:
-            now = client.get("sim:now")
-            kept = client.hgetall("sim:clock")
-            holds = client.hgetall("sim:holds")
+        return clock_json(Clock(redis_stream.connect(current.redis_url)).status())
+    except SmartShelfError:
+        return {}
+
+
+def lag(current: Settings) -> dict[str, int]:
+    """What waits at each hop: entries not yet forwarded out of Redis, records that a sink has not committed."""
+    return {**_redis_lag(current), **_sink_lag(current)}
+
+
+def _redis_lag(current: Settings) -> dict[str, int]:
+    try:
+        with redis.Redis.from_url(current.redis_url, socket_timeout=2) as client:
+            return {f"redis:{name}": int(client.xlen(name)) for name in (*STREAMS, redis_keys.MARKS)}
     except redis.RedisError:
         return {}
-    speed = kept.get("multiplier") or kept.get("speed")
-    return {"now": now, "speed": speed, "state": "held" if holds else "running", "holds": sorted(holds)} if now else {}
 
 
-def lag(current: Settings) -> dict[str, Any]:
-    """Work that waits at each hop: entries of Redis streams the bridge has not taken yet."""
+def _sink_lag(current: Settings) -> dict[str, int]:
+    """Per sink connector; a sink commits every few seconds, so a busy one is never quite at 0."""
+    options = {"bootstrap.servers": current.kafka_bootstrap, "log_level": 0, "error_cb": lambda _: None}
+    admin = AdminClient(options, logger=probes.SILENT)
+    waiting = {}
     try:
-        with redis.Redis.from_url(current.redis_url, socket_timeout=2, decode_responses=True) as client:
-            streams = sorted(client.scan_iter(type="stream", count=1000))
-            waiting = {f"redis:{name}": client.xlen(name) for name in streams}
-    except redis.RedisError:
+        for file in sorted(launcher.CONNECTORS.glob("sink-*.json")):
+            group = ConsumerGroupTopicPartitions(f"connect-{file.stem}")
+            (answer,) = admin.list_consumer_group_offsets([group], request_timeout=2).values()
+            committed = {(part.topic, part.partition): part.offset for part in answer.result().topic_partitions}
+            ends = admin.list_offsets(
+                {TopicPartition(*part): OffsetSpec.latest() for part in committed}, request_timeout=2
+            )
+            waiting[f"connect:{file.stem}"] = sum(
+                end.result().offset - max(committed[part.topic, part.partition], 0) for part, end in ends.items()
+            )
+    except confluent_kafka.KafkaException:
         return {}
     return waiting
 
 
 def counts(current: Settings) -> dict[str, int]:
-    """Offsets used per topic (records and transaction marks) since the topic began; {} while Kafka is away."""
-    consumer = Consumer(
-        {"bootstrap.servers": current.kafka_bootstrap, "group.id": "smartshelf-status", "log_level": 0}
-        | {"error_cb": lambda _: None, "enable.auto.commit": False}
-    )
+    """Events in each topic since the epoch began, and dead letters, as the bridge counted them; {} while unknown."""
     try:
-        topics = consumer.list_topics(timeout=2).topics
-        used: dict[str, int] = {}
-        for name, topic in sorted(topics.items()):
-            if name.startswith("__"):
-                continue
-            ends = (
-                consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=2)
-                for partition in topic.partitions
-            )
-            used[name] = sum(end[1] for end in ends if end)
-    except confluent_kafka.KafkaException:
+        kept = kafka.read_latest(current.kafka_bootstrap, OFFSETS_TOPIC, timeout=5)
+    except SmartShelfError:
         return {}
-    finally:
-        consumer.close()
-    return used
+    counted = {name: json.loads(kept[name.encode()])["counts"] for name in STREAMS if name.encode() in kept}
+    found = {STREAMS[name].name: int(count["forwarded"]) for name, count in counted.items()}
+    return {**found, "dead_letters": sum(int(count["dead_letters"]) for count in counted.values())} if found else {}
 
 
 def as_text(status: dict[str, Any]) -> str:
@@ -147,10 +160,16 @@ def as_text(status: dict[str, Any]) -> str:
     lines += ["", *(f"{name:<12} {url}" for name, url in status["urls"].items())]
     if status["clock"]:
         told = status["clock"]
-        lines += ["", f"clock        {told['now']} speed {told['speed']} ({told['state']})"]
+        lines += ["", f"clock        {told['now']}, {told['text']}"]
     waiting = {name: amount for name, amount in status["lag"].items() if amount}
-    lines += ["", "waiting      " + (json.dumps(waiting) if waiting else "nothing")]
+    lines += ["", "waiting      " + (_listed(waiting) or "nothing")]
+    if status["counts"]:
+        lines += ["events       " + _listed(status["counts"])]
     return "\n".join(lines)
+
+
+def _listed(amounts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {amount:,}" for name, amount in amounts.items())
 
 
 def after_up(store: Store, status: dict[str, Any]) -> str:

@@ -30,8 +30,10 @@ def test_every_locked_file_belongs_to_a_configuration_of_ivy():
 
 
 def test_the_reason_is_found_in_pages_of_output():
-    output = ":: problems summary ::\n\tHost not there\n\t\tUnknownHostException: repo\n:: UNRESOLVED DEPENDENCIES ::\n"
-    assert jars._ivy_reason(output) == "UnknownHostException: repo"
+    output = (
+        ":: problems ::\n\tmodule not found: k\n\tHost repo.example not found. url=u\n:: UNRESOLVED DEPENDENCIES ::\n"
+    )
+    assert jars._ivy_reason(output) == "Host repo.example not found. url=u"
 
 
 def test_a_cluster_id_is_sixteen_bytes_and_never_looks_like_an_option():
