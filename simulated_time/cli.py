@@ -112,10 +112,10 @@ def advance(
 
 def parse_time(text: str, now: datetime) -> datetime:
     """A person's way to name a simulated moment; without a zone it is UTC. Raises BadInput."""
-    if found := re.fullmatch(r"\+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?", text):
-        days, hours, minutes = (int(part or 0) for part in found.groups())
-        return now + timedelta(days=days, hours=hours, minutes=minutes)
     try:
+        if found := re.fullmatch(r"\+(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?", text):
+            days, hours, minutes = (int(part or 0) for part in found.groups())
+            return now + timedelta(days=days, hours=hours, minutes=minutes)
         if re.fullmatch(r"\d{1,2}:\d{2}", text):
             return Timetable(calendar.EVERY_DAY, time.fromisoformat(text.zfill(5))).after(now)
         moment = datetime.fromisoformat(text)

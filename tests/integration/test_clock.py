@@ -379,10 +379,9 @@ def test_waiting_in_vain_says_where_the_store_stands(store):
 def test_on_a_real_feed_the_clock_marks_the_steps_and_names_what_has_arrived(store):
     store.open()
     service = store.running(SMARTSHELF_WORLD="feed", TIME_MULTIPLIER="600")
-    arrived = store.client.xadd(STREAMS[0], {"key": "S01", "data": "{}"}).decode()
-    eventually(
-        lambda: store.marks()[-1]["streams"].get(STREAMS[0]) == arrived, "a mark that names the fact", timeout=20
-    )
+    stream = next(iter(STREAMS))
+    arrived = store.client.xadd(stream, {"key": "S01", "data": "{}"}).decode()
+    eventually(lambda: store.marks()[-1]["streams"].get(stream) == arrived, "a mark that names the fact", timeout=20)
     store.clock.wait_until(START + timedelta(minutes=10), timeout=20)
     for wish in (store.clock.auto, lambda: store.clock.advance_to(START + timedelta(days=1))):
         with pytest.raises(BadInput, match="real feed"):

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import pytest
+import typer
+
+from smartshelf import cli
+from smartshelf.cli import Entry
+from smartshelf.errors import BadInput
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_help_imports_no_command_and_names_every_one_that_exists():
+    code = """
+import sys
+from smartshelf import cli
+try:
+    cli.main(["--help"])
+finally:
+    heavy = [m for m in ("redis", "pydantic", "pandas", "pyarrow", "confluent_kafka", "pyspark") if m in sys.modules]
+    assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in ("up", "down", "clock"):
+        assert f"│ {name} " in done.stdout
+
+
+def test_help_is_quick():
+    def once() -> float:
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "from smartshelf.cli import main; main(['--help'])"], capture_output=True)
+        return time.perf_counter() - begun
+
+    # The best of five: the machine may be busy, the command is not.
+    assert min(once() for _ in range(5)) < 0.5
+
+
+def test_a_command_whose_module_does_not_exist_yet_breaks_no_other(monkeypatch, capsys):
+    monkeypatch.setitem(cli.COMMANDS, "later", Entry("smartshelf.no_such_package.cli:app", "Comes later."))
+    assert run("--help") == 0
+    assert "later" not in capsys.readouterr().out
+    assert run("later") == 2
+    assert "This installation has no `smartshelf later`" in capsys.readouterr().err
+    assert run("clock", "--help") == 0
+
+
+def test_an_unknown_command_is_a_usage_error(capsys):
+    assert run("no-such-thing") == 2
+    assert "No such command 'no-such-thing'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def plugged(monkeypatch):
+    """A module of three kinds of commands, as other packages offer them."""
+    app, single = typer.Typer(), typer.Typer()
+
+    @app.command()
+    def many(count: int = 1) -> None:
+        typer.echo(f"many {count}")
+
+    @app.command()
+    def other() -> None:
+        raise BadInput("The file is wrong", value="x.csv", problems=["row 3: no date", "row 5: negative"])
+
+    @single.command()
+    def alone(bug: bool = False) -> None:
+        if bug:
+            raise ZeroDivisionError
+        raise typer.Exit(1)
+
+    def plain(name: str) -> None:
+        typer.echo(f"plain {name}")
+
+    module = ModuleType("plugged")
+    vars(module).update(app=app, single=single, plain=plain, __spec__=ModuleSpec("plugged", None))
+    monkeypatch.setitem(sys.modules, "plugged", module)
+    for name, where in (("many", "app"), ("group", "app"), ("alone", "single"), ("plain", "plain")):
+        monkeypatch.setitem(cli.COMMANDS, name, Entry(f"plugged:{where}", "A test."))
+
+
+@pytest.mark.usefixtures("plugged")
+def test_a_command_a_group_a_single_command_and_a_function_plug_in_with_one_line(capsys):
+    assert run("many", "--count", "3") == 0
+    assert run("group", "many") == 0
+    assert run("plain", "Ada") == 0
+    assert run("alone") == 1
+    assert capsys.readouterr().out.splitlines() == ["many 3", "many 1", "plain Ada"]
+
+
+@pytest.mark.usefixtures("plugged")
+def test_what_a_person_can_mend_is_told_without_a_stack_trace(capsys):
+    assert run("group", "other") == 2
+    said = capsys.readouterr().err
+    assert said == "smartshelf: The file is wrong. Found: 'x.csv'.\n  - row 3: no date\n  - row 5: negative\n"
+
+
+@pytest.mark.usefixtures("plugged")
+def test_a_bug_ends_with_2_and_shows_where(caplog):
+    assert run("alone", "--bug") == 2
+    assert "this is a bug" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in cli.COMMANDS.items() if cli._exists(entry[1])], ids=lambda e: e[0]
+)
+def test_every_command_that_exists_loads_and_has_help_with_an_example(entry):
+    command = cli.load(entry[0])
+    leaves = getattr(command, "commands", {entry[0]: command})
+    for name, leaf in leaves.items():
+        assert leaf.help, f"{entry[0]} {name} says nothing in --help"
+        assert "smartshelf" in f"{leaf.epilog or ''}{leaf.help}", f"{entry[0]} {name} has no example in --help"
+
+
+def test_a_wrong_setting_is_one_sentence():
+    done = subprocess.run(
+        [sys.executable, "-c", "from smartshelf.cli import main; main(['clock', 'status'])"],
+        env=os.environ | {"TIME_MULTIPLIER": "fast"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "smartshelf: The setting TIME_MULTIPLIER is wrong. Found: 'fast'. Allowed: must be a number > 0 or 'auto'.\n"
+    )
