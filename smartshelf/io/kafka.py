@@ -72,6 +72,15 @@ def partition_counts(client: Consumer | Producer, timeout: float = 10.0) -> dict
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
+def existing_topics(bootstrap: str) -> set[str]:
+    """Names of the topics there are; Unavailable when Kafka does not answer."""
+    reader = consumer(bootstrap, "smartshelf-reader")
+    try:
+        return set(partition_counts(reader, timeout=5.0))
+    finally:
+        reader.close()
+
+
 def ensure_topics(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
     """Create the topics that do not exist yet and return their names; existing ones are left as they are."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-init")
@@ -116,6 +125,24 @@ def consumer(bootstrap: str, group: str, **overrides: Any) -> Consumer:
             **overrides,
         }
     )
+
+
+def end_offsets(bootstrap: str, topics: Iterable[str]) -> dict[str, dict[str, int]]:
+    """The next offset to be written, by topic and partition (as text); Unavailable when Kafka does not answer."""
+    reader = consumer(bootstrap, "smartshelf-reader")
+    try:
+        counts = partition_counts(reader)
+        return {
+            topic: {
+                str(part): reader.get_watermark_offsets(TopicPartition(topic, part), timeout=10.0)[1]
+                for part in range(counts.get(topic, 0))
+            }
+            for topic in topics
+        }
+    except KafkaException as failed:
+        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+    finally:
+        reader.close()
 
 
 def read_all(

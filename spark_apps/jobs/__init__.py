@@ -1,0 +1,33 @@
+"""The registry of jobs. A new stage: its file here, its line in STAGES, its name in contracts/stages.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smartshelf.contracts import stages as configured
+from smartshelf.errors import SettingError
+from spark_apps.jobs.shelf_aggregator import ShelfAggregator
+from spark_apps.runtime.stage import Stage
+
+#: Stages in the order in which a step runs them.
+STAGES: tuple[Stage[Any], ...] = (ShelfAggregator(),)
+#: Jobs with a query of their own; delta_init only makes tables.
+OTHERS = ("delta_init", "raw_sinks", "mirrors")
+ALL = "all"
+
+if tuple(stage.name for stage in STAGES) != configured.STAGES:
+    raise ImportError("spark_apps.jobs.STAGES and smartshelf.contracts.stages.STAGES differ")
+
+
+def select(names: str) -> tuple[str, ...]:
+    """Job names from ``all`` or a list with commas; SettingError names the first that does not exist."""
+    known = (*OTHERS, *configured.STAGES)
+    if names == ALL:
+        return known
+    chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        raise SettingError(
+            "There is no such job", value=unknown[0] if unknown else names, remedy=f"Jobs: all, {', '.join(known)}."
+        )
+    return chosen

@@ -1,0 +1,111 @@
+"""``python -m spark_apps.main --jobs all``: one Spark session, its queries, and their supervision."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+import time
+
+from deltalake.exceptions import DeltaError
+from pyspark.sql import SparkSession
+
+from smartshelf.contracts.topics import TOPICS
+from smartshelf.io import kafka
+from smartshelf.io.delta import DeltaSink
+from smartshelf.service import Service, running
+from smartshelf.settings import Settings
+from spark_apps import jobs, session, store
+from spark_apps.jobs import delta_init, mirrors, raw_sinks
+from spark_apps.queries import Query
+
+log = logging.getLogger(__name__)
+
+#: Real seconds between two rounds of table maintenance.
+MAINTENANCE_SECONDS = 300.0
+#: Real seconds a query may take to finish its batch when asked to stop.
+STOP_SECONDS = 8.0
+
+
+def main() -> None:
+    """Parse the command line and run until SIGTERM, or until a query fails (exit 1, or 3: start me again)."""
+    parser = argparse.ArgumentParser(prog="python -m spark_apps.main", description=__doc__)
+    parser.add_argument("--jobs", default=jobs.ALL, help="all, or names with commas, e.g. shelf_aggregator,mirrors")
+    arguments = parser.parse_args()
+    with running("spark") as service:
+        run(service, jobs.select(arguments.jobs))
+
+
+def run(service: Service, names: tuple[str, ...]) -> None:
+    """Start the chosen jobs, the store query first, and watch them."""
+    config = service.settings
+    service.wait_for("Kafka's topics", lambda: _topics_are_there(config))
+    if delta_init.__name__.rpartition(".")[2] in names:
+        delta_init.run(config)
+    spark = session.start(config)
+    try:
+        queries = start(spark, config, names)
+        if queries:
+            watch(service, queries)
+    finally:
+        spark.stop()
+
+
+def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list[Query]:
+    """Start the queries of these jobs."""
+    queries: list[Query] = []
+    if stages := [stage for stage in jobs.STAGES if stage.name in names]:
+        queries.append(store.start(spark, config, stages))
+    for job in (mirrors, raw_sinks):
+        if job.NAME in names:
+            queries.append(job.start(spark, config))
+    return queries
+
+
+def watch(service: Service, queries: list[Query]) -> None:
+    """Beat while all queries live; raise why one has ended; stop them between batches when asked to."""
+    care = threading.Thread(
+        target=maintain, args=(service, [sink for query in queries for sink in query.sinks]), daemon=True
+    )
+    care.start()
+    waiting = list(queries)
+    while not service.stopping:
+        for query in queries:
+            query.check()
+        waiting = [query for query in waiting if not query.has_worked]
+        if not waiting:
+            service.beat()
+        service.sleep(0.5)
+    for query in queries:
+        stop(query)
+    care.join()
+
+
+def stop(query: Query) -> None:
+    """Stop between two batches; a batch that takes too long is cut off and replayed at the next start."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while not query.is_between_batches and time.monotonic() < deadline:
+        time.sleep(0.01)
+    query.spark.stop()
+
+
+def maintain(service: Service, sinks: list[DeltaSink]) -> None:
+    """Look after the tables every few minutes, until the service stops."""
+    while not service.stopping:
+        service.sleep(MAINTENANCE_SECONDS)
+        for sink in sinks:
+            if service.stopping:
+                return
+            try:
+                sink.maintain()
+            except (DeltaError, OSError) as failed:
+                # The table is as it was; the next round tries again, and writing would tell of a full disk.
+                log.warning("maintenance of %s: %s", sink.path, failed)
+
+
+def _topics_are_there(config: Settings) -> bool | None:
+    return True if kafka.existing_topics(config.kafka_bootstrap) >= TOPICS.keys() else None
+
+
+if __name__ == "__main__":
+    main()

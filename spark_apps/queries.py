@@ -1,0 +1,69 @@
+"""What main supervises: a running query, and how its failure is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from smartshelf.errors import SmartShelfError
+from smartshelf.io.delta import DeltaSink
+
+
+class QueryFailed(SmartShelfError):
+    """A query ended by an error of ours."""
+
+    exit_code = 1
+
+
+class StartAgain(SmartShelfError):
+    """A query ended by something that a new start gets over."""
+
+    exit_code = 3
+
+
+@dataclass
+class Query:
+    """A started query. ``failure``: the exception its foreachBatch raised, where it was ours."""
+
+    name: str
+    spark: Any
+    failure: Callable[[], Exception | None] = lambda: None
+    sinks: tuple[DeltaSink, ...] = ()
+    #: Called with the error's text; returns a sentence when it has made a new start worth while.
+    repair: Callable[[str], str | None] = lambda _: None
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether it has run a batch, or seen that there is nothing to do."""
+        waiting = self.spark.status["message"].startswith("Waiting for")
+        return waiting or bool(self.spark.recentProgress)
+
+    @property
+    def is_between_batches(self) -> bool:
+        return not self.spark.status["isTriggerActive"]
+
+    def check(self) -> None:
+        """Raise why the query has ended; SmartShelfError with the exit code that fits."""
+        if self.spark.isActive:
+            return
+        ours = self.failure()
+        if isinstance(ours, SmartShelfError):
+            raise ours
+        error = self.spark.exception()
+        text = str(ours or error or "it was stopped")
+        if sentence := self.repair(text):
+            raise StartAgain(f"Query {self.name}: {sentence}", value=reason(text))
+        if isinstance(ours, KafkaException) or "org.apache.kafka." in text:
+            raise StartAgain(f"Query {self.name} lost Kafka", value=reason(text))
+        raise QueryFailed(f"Query {self.name} failed", value=reason(text))
+
+
+def reason(text: str) -> str:
+    """The line of a stack trace that says what happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"(Caused by: )?[\w.$]*(Error|Exception)\b", line)]
+    return (telling or lines or [""])[-1][:500]

@@ -1,0 +1,133 @@
+"""The engine inside Spark: one key per store, one call per store and batch, the state in Spark's state store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pandas as pd
+from pyspark.sql.streaming import StatefulProcessor
+
+from spark_apps.runtime import codec
+from spark_apps.runtime.engine import DEAD_LETTERS, Carried, Result, StoreEngine
+from spark_apps.runtime.records import Record, Refused, dead_letter
+from spark_apps.runtime.stage import Stage
+
+#: What a call gives back: ``kind`` is record, done, step or carried.
+OUTPUT = "store_id string, kind string, stage string, topic string, key binary, value binary, step long"
+COLUMNS = ("store_id", "kind", "stage", "topic", "key", "value", "step")
+INITIAL = "store_id string, state binary"
+FORMAT = 1
+
+Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int]
+
+
+def pack_carried(carried: Carried) -> bytes:
+    """A store's whole state as one versioned value."""
+    return codec.pack(FORMAT, carried.values)
+
+
+def unpack_carried(data: bytes) -> dict[str, bytes]:
+    """The state values of a store that was brought forward."""
+    values: dict[str, bytes] = codec.unpack(data, FORMAT, "brought forward")
+    return values
+
+
+class StoreProcessor(StatefulProcessor):
+    """Hands each store's rows to its engine. Everything it is made with must stay the same within a checkpoint.
+
+    ``silent``: by store, the last step that an earlier epoch has sent (recovery.Generation).
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage[Any]],
+        *,
+        epoch: int,
+        step_seconds: int,
+        upstream: Sequence[str] = (),
+        silent: Mapping[str, int] | None = None,
+    ) -> None:
+        self._stages, self._epoch, self._step_seconds = tuple(stages), epoch, step_seconds
+        self._upstream, self._silent = tuple(upstream), dict(silent or {})
+
+    def init(self, handle: Any) -> None:
+        # A map, not one variable per stage: a new stage then needs no new state schema.
+        self._values = handle.getMapState("values", "name string", "value binary")
+
+    def handleInputRows(  # noqa: N802  # Spark's name
+        self,
+        key: Any,
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: ARG002, N803
+    ) -> Iterator[pd.DataFrame]:
+        store_id = key[0]
+        records = [record for frame in rows for record in _records(frame)]
+        if not store_id:
+            yield _frame(_letters_of_nobody(records))
+            return
+        engine = self._engine(store_id, self._load())
+        result = engine.process(records)
+        self._save(engine)
+        yield _frame(_rows(store_id, result))
+
+    def handleInitialState(self, key: Any, initialState: pd.DataFrame, timerValues: Any) -> None:  # noqa: ARG002, N802, N803
+        store_id = key[0]
+        values = unpack_carried(bytes(initialState["state"].iloc[0]))
+        engine = self._engine(store_id, values)
+        engine.rebuilt(self._silent.get(store_id, -1))
+        for name, value in (values | engine.dump()).items():
+            self._values.updateValue((name,), (value,))
+
+    def close(self) -> None:
+        pass
+
+    def _engine(self, store_id: str, values: Mapping[str, bytes]) -> StoreEngine:
+        return StoreEngine(
+            store_id,
+            self._stages,
+            epoch=self._epoch,
+            step_seconds=self._step_seconds,
+            values=values,
+            upstream=self._upstream,
+            silent_until=self._silent.get(store_id, -1),
+        )
+
+    def _load(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for name in ("runtime", "config", *(f"stage:{stage.name}" for stage in self._stages)):
+            value = self._values.getValue((name,))
+            if value is not None and value[0] is not None:
+                found[name] = bytes(value[0])
+        return found
+
+    def _save(self, engine: StoreEngine) -> None:
+        for name, value in engine.dump().items():
+            self._values.updateValue((name,), (value,))
+
+
+def _records(frame: pd.DataFrame) -> Iterator[Record]:
+    columns = (frame[name].tolist() for name in ("topic", "partition", "offset", "arrived_ms", "key", "value"))
+    return map(Record._make, zip(*columns, strict=True))
+
+
+def _rows(store_id: str, result: Result) -> Iterator[Row]:
+    for stage, output in result.emitted:
+        yield store_id, "record", stage, output.topic, output.key, output.value, result.step
+    for stage, k in result.done.items():
+        yield store_id, "done", stage, None, None, None, k
+    for carried in result.carried:
+        at = msgspec.json.encode(carried.at)
+        yield store_id, "carried", "", None, at, pack_carried(carried), carried.k
+    yield store_id, "step", "", None, None, None, result.step
+
+
+def _letters_of_nobody(records: Sequence[Record]) -> Iterator[Row]:
+    for record in records:
+        letter = dead_letter(Refused(record, "names no store"), "")
+        yield "", "record", "", DEAD_LETTERS, record.origin.encode(), letter, -1
+
+
+def _frame(rows: Iterator[Row]) -> pd.DataFrame:
+    return pd.DataFrame.from_records(list(rows), columns=list(COLUMNS))

@@ -1,0 +1,129 @@
+"""The store query: all stages of this process, every store, one batch at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from smartshelf.contracts.rows import JobProgress
+from smartshelf.contracts.stages import STAGES as CONFIGURED
+from smartshelf.io import delta
+from smartshelf.io.delta import DeltaSink
+from smartshelf.io.kafka import TransactionalWriter
+from smartshelf.settings import Settings
+from spark_apps import sources, tables
+from spark_apps.jobs import STAGES
+from spark_apps.queries import Query
+from spark_apps.runtime import recovery
+from spark_apps.runtime.effects import JOB_STATE, Effects
+from spark_apps.runtime.engine import TASKS, TICKS
+from spark_apps.runtime.processor import INITIAL, OUTPUT, StoreProcessor
+from spark_apps.runtime.stage import Stage
+
+log = logging.getLogger(__name__)
+
+JOB = "store"
+
+
+def job_name(stages: Sequence[Stage[Any]]) -> str:
+    """The job's name in job_progress and as transactional.id: ``store``, or its stages when they are split."""
+    names = [stage.name for stage in stages]
+    return JOB if tuple(names) == CONFIGURED else f"{JOB}:{'+'.join(names)}"
+
+
+def upstream_of(stages: Sequence[Stage[Any]]) -> tuple[str, ...]:
+    """Stages of other processes that write facts which these read."""
+    read = frozenset[str]().union(*(stage.facts for stage in stages))
+    return tuple(stage.name for stage in STAGES if stage not in stages and stage.writes & read)
+
+
+def topics_of(stages: Sequence[Stage[Any]]) -> frozenset[str]:
+    """Everything the query subscribes to; fixed for the life of a checkpoint."""
+    topics = frozenset({TICKS}).union(*(stage.facts | stage.config for stage in stages))
+    # Facts that stages write are waited for by their done marks: of other processes, or of a former epoch.
+    return topics | {TASKS} if any(stage.writes for stage in stages) or upstream_of(stages) else topics
+
+
+def start(
+    session: SparkSession,
+    config: Settings,
+    stages: Sequence[Stage[Any]] = STAGES,
+    effects_class: type[Effects] = Effects,
+) -> Query:
+    """Fence a predecessor, find the state to go on from, start the query."""
+    job, topics = job_name(stages), topics_of(stages)
+    writer = TransactionalWriter(config.kafka_bootstrap, job)
+    progress = recovery.read_progress(config.kafka_bootstrap, job)
+    checkpoints = recovery.Checkpoints(config.checkpoints / job.replace(":", "-"))
+    carried = delta.read(tables.job_state_path(config.delta_root), job=job)
+    generation = recovery.choose(
+        checkpoints,
+        progress,
+        carried,
+        epoch=config.epoch,
+        starting=config.starting_offsets,
+        partitions={topic: writer.partitions[topic] for topic in topics},
+    )
+    folder = checkpoints.path(generation.epoch)
+    job_state = DeltaSink(tables.job_state_path(config.delta_root), JOB_STATE)
+    effects = effects_class(job, generation.epoch, writer, lambda: recovery.checkpoint_id(folder), progress, job_state)
+    is_new = recovery.last_batch(folder, "commits") < 0
+    initial = recovery.states_to_start_from(generation, carried) if is_new else []
+    rows = _rows(session, config, stages, generation, topics, initial)
+    query = (
+        rows.writeStream.queryName(job)
+        .outputMode("update")
+        .option("checkpointLocation", str(folder))
+        .trigger(processingTime=f"{config.store_trigger_ms} milliseconds")
+        .foreachBatch(effects)
+        .start()
+    )
+    log.info("query %s: epoch %d, %s", job, generation.epoch, _position(progress))
+
+    def repair(error: str) -> str | None:
+        if is_new or not recovery.is_damage(error):
+            return None
+        checkpoints.set_aside(generation.epoch)
+        return "its checkpoint is damaged; the next start rebuilds the state"
+
+    return Query(job, query, lambda: effects.failure, (job_state,), repair)
+
+
+def _rows(
+    session: SparkSession,
+    config: Settings,
+    stages: Sequence[Stage[Any]],
+    generation: recovery.Generation,
+    topics: frozenset[str],
+    initial: list[tuple[str, bytes]],
+) -> DataFrame:
+    records = sources.by_store(sources.kafka(session, config, topics, generation.starting))
+    processor = StoreProcessor(
+        stages,
+        epoch=generation.epoch,
+        step_seconds=config.step_seconds,
+        upstream=upstream_of(stages),
+        silent=generation.silent,
+    )
+    # As many tasks as state partitions: then there is no shuffle.
+    tasks = int(session.conf.get("spark.sql.shuffle.partitions") or 1)
+    return (
+        records.coalesce(tasks)
+        .groupBy("store_id")
+        .transformWithStateInPandas(
+            statefulProcessor=processor,
+            outputStructType=OUTPUT,
+            outputMode="Update",
+            timeMode="None",
+            initialState=session.createDataFrame(initial, INITIAL).groupBy("store_id") if initial else None,
+        )
+    )
+
+
+def _position(progress: JobProgress | None) -> str:
+    if progress is None:
+        return "nothing sent so far"
+    return f"sent up to batch {progress.batch_id}, steps {progress.steps}"
