@@ -100,7 +100,9 @@ class Settings(BaseModel):
     )
 
     # The week (simulated UTC)
-    cutoff_dows: Weekdays = Field((6, 1, 3), alias="CUTOFF_DOWS", description="weekdays of the order cutoffs, Monday = 0")
+    cutoff_dows: Weekdays = Field(
+        (6, 1, 3), alias="CUTOFF_DOWS", description="weekdays of the order cutoffs, Monday = 0"
+    )
     cutoff_hour: int = Field(12, alias="CUTOFF_HOUR", ge=0, le=23)
     cutoff_minute: int = Field(0, alias="CUTOFF_MINUTE", ge=0, le=59)
     delivery_dows: Weekdays = Field((0, 2, 4), alias="DELIVERY_DOWS", description="weekdays of deliveries, Monday = 0")
