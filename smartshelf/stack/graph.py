@@ -47,6 +47,9 @@ DRAIN_ORDER: tuple[tuple[str, ...], ...] = (
     ("postgres", "redis"),
 )
 
+#: All names, as in compose.
+NAMES = ("redis", "kafka", "postgres", "init", "connect", "sim-clock", "bridge", "producers", "spark", "dashboard")
+
 #: C1 only and the serial collector: on two cores the store starts faster and stays smaller.
 _JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 

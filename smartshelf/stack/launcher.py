@@ -6,9 +6,10 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,12 @@ def up(*, only: Collection[str] = (), without: Collection[str] = ()) -> Store:
 
     Raises SmartShelfError naming the service that is not well and the end of its log.
     """
+    wanted = graph.select(graph.NAMES, only, without)
     layout = Layout.of(settings_module.load())
     layout.create()
     with _alone(layout):
         running = Supervisor(layout).is_running()
         store = _opened(layout) if running else _prepared(layout)
-        wanted = graph.select(list(store.services), only, without)
         states = store.supervisor.processes()
         if running:
             missing = [name for name in wanted if not _is_done(store, states[name])]
@@ -85,6 +86,12 @@ def _opened(layout: Layout) -> Store:
     return Store(settings_module.load(), layout, Supervisor(layout), services)
 
 
+def _configure(layout: Layout, services: Mapping[str, Service]) -> Path:
+    file = layout.run / "supervisord.conf"
+    environment.write_private(file, supervision.configuration(layout, services.values(), {}))
+    return file
+
+
 def _prepared(layout: Layout) -> Store:
     """Provision, choose ports, write every configuration, and start an idle supervisor."""
     found = provision.ensure(layout)
@@ -102,10 +109,9 @@ def _prepared(layout: Layout) -> Store:
     services = graph.services(layout, found, chosen, values, CONNECTORS)
     with provision.full_disk_told(layout.home):
         _prepare_servers(layout, found, chosen, current)
-        text = supervision.configuration(layout, services.values(), {})
-        environment.write_private(layout.run / "supervisord.conf", text)
+        file = _configure(layout, services)
     supervisor = Supervisor(layout)
-    supervisor.start_daemon(layout.run / "supervisord.conf")
+    supervisor.start_daemon(file)
     return Store(current, layout, supervisor, services)
 
 
@@ -202,13 +208,22 @@ def _utf16(char: str) -> list[int]:
 def start(store: Store, names: Collection[str]) -> None:
     """Start services, each as soon as those it needs are well; returns when all are well.
 
+    Services that do not run take changes since the last start, such as new connector files, with them.
     Raises the first failure after all that could start have had their chance.
     """
+    _configure(store.layout, store.services)
+    store.supervisor.renew(name for name in names if not store.supervisor.process(name).is_up)
     wells: dict[str, Future[None]] = {}
+    interrupted = threading.Event()
     with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:
         for name in _in_order(store.services, names):
             needed = [wells[other] for other in store.services[name].after if other in wells]
-            wells[name] = pool.submit(_start_one, store, name, needed)
+            wells[name] = pool.submit(_start_one, store, name, needed, interrupted)
+        try:
+            wait(wells.values())
+        except KeyboardInterrupt:
+            interrupted.set()
+            raise
     for well in wells.values():
         well.result()
 
@@ -229,7 +244,7 @@ def _in_order(services: Mapping[str, Service], names: Collection[str]) -> list[s
     return [name for name in ordered if name in names]
 
 
-def _start_one(store: Store, name: str, needed: Iterable[Future[None]]) -> None:
+def _start_one(store: Store, name: str, needed: Iterable[Future[None]], interrupted: threading.Event) -> None:
     for other in needed:
         other.result()
     service = store.services[name]
@@ -237,7 +252,7 @@ def _start_one(store: Store, name: str, needed: Iterable[Future[None]]) -> None:
     ready_file(store.settings, name).unlink(missing_ok=True)
     began = time.monotonic()
     store.supervisor.start(name)
-    problem = _wait_until_well(store, service)
+    problem = _wait_until_well(store, service, interrupted)
     if problem:
         raise SmartShelfError(
             f"The service {name} is not well",
@@ -247,8 +262,8 @@ def _start_one(store: Store, name: str, needed: Iterable[Future[None]]) -> None:
     progress.say(f"{name} {'done' if service.one_shot else 'ready'} ({time.monotonic() - began:.1f} s)")
 
 
-def _wait_until_well(store: Store, service: Service) -> str | None:
-    """None when the service is well, else what it lacks when its time is up or it has given up."""
+def _wait_until_well(store: Store, service: Service, interrupted: threading.Event) -> str | None:
+    """None when the service is well, else what it lacks when its time is up, it has given up, or nobody waits."""
     deadline = time.monotonic() + service.start_seconds
     while True:
         info = store.supervisor.process(service.name)
@@ -257,7 +272,8 @@ def _wait_until_well(store: Store, service: Service) -> str | None:
             return None
         if info.state == "FATAL" or (service.one_shot and info.state == "EXITED") or time.monotonic() > deadline:
             return problem
-        time.sleep(0.1)
+        if interrupted.wait(0.1):
+            return "interrupted"
 
 
 def _problem(store: Store, service: Service, info: supervision.ProcessInfo) -> str | None:

@@ -141,6 +141,14 @@ class Supervisor:
         with self._rpc() as rpc:
             return int(rpc.getPID())
 
+    def renew(self, names: Iterable[str]) -> None:
+        """Let stopped services take their new configuration, if the file has one."""
+        with self._rpc() as rpc:
+            ((_, changed, _),) = rpc.reloadConfig()
+            for name in set(changed) & set(names):
+                rpc.removeProcessGroup(name)
+                rpc.addProcessGroup(name)
+
     def processes(self) -> dict[str, ProcessInfo]:
         """What supervisord knows of every service."""
         with self._rpc() as rpc:

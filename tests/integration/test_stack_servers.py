@@ -5,6 +5,7 @@ so Postgres has to find a place outside.
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,10 +15,12 @@ import psutil
 import psycopg2
 import pytest
 import redis
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from smartshelf import settings as settings_module
 from smartshelf.errors import SettingError
+from smartshelf.io import kafka
 from smartshelf.stack import launcher, postgres, status
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import Supervisor
@@ -226,3 +229,88 @@ def test_two_stores_run_side_by_side_and_a_reset_empties_only_one(store, shared,
             assert client.get("theirs") is None
     with redis.Redis.from_url(mine) as client:
         assert client.get("mine") == b"1"
+
+
+def sink(topic):
+    """A connector that writes ``topic`` to the table of the same name through our sink task."""
+    key = {"type": "struct", "optional": False, "fields": [{"field": "id", "type": "string", "optional": False}]}
+    fields = [*key["fields"], {"field": "stock", "type": "int32", "optional": False}]
+    value = {"type": "struct", "optional": False, "fields": fields}
+    json_converter = "org.apache.kafka.connect.json.JsonConverter"
+    database = "127.0.0.1:${env:SMARTSHELF_POSTGRES_PORT}/${env:SMARTSHELF_POSTGRES_DB}"
+    return {
+        "connector.class": "smartshelf.connect.DlqJdbcSinkConnector",
+        "topics": topic,
+        "connection.url": f"jdbc:postgresql://{database}?stringtype=unspecified",
+        "connection.username": "smartshelf_owner",
+        "connection.password": "${env:SMARTSHELF_POSTGRES_OWNER_PASSWORD}",
+        "connection.pool.min_size": "1",
+        "connection.pool.max_size": "2",
+        "collection.name.format": topic,
+        "insert.mode": "upsert",
+        "primary.key.mode": "record_key",
+        "schema.evolution": "none",
+        "flush.max.retries": "2",
+        "key.converter": json_converter,
+        "key.converter.schemas.enable": "true",
+        "key.converter.schema.content": json.dumps(key),
+        "value.converter": json_converter,
+        "value.converter.schemas.enable": "true",
+        "value.converter.schema.content": json.dumps(value),
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": f"dlq.{topic}",
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+        "consumer.override.auto.offset.reset": "earliest",
+        "consumer.override.group.instance.id": f"sink-{topic}",
+    }
+
+
+@pytest.fixture
+def trial_sink(store):
+    """Connect, restarted with one connector file more, and the table and topics that it needs."""
+    admin = AdminClient({"bootstrap.servers": store.settings.kafka_bootstrap})
+    for made in admin.create_topics([NewTopic("trial", 1, 1), NewTopic("dlq.trial", 1, 1)]).values():
+        made.result(30)
+    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+        connection.cursor().execute("CREATE TABLE trial (id text PRIMARY KEY, stock int CHECK (stock >= 0))")
+        connection.commit()
+    launcher.CONNECTORS.mkdir()
+    file = launcher.CONNECTORS / "sink-trial.json"
+    file.write_text(json.dumps({"name": "sink-trial", "config": sink("trial")}))
+    launcher.stop(store, ["connect"])
+    yield launcher.up(only=SERVERS)
+    file.unlink()
+    launcher.CONNECTORS.rmdir()
+    launcher.stop(store, ["connect"])
+    launcher.up(only=SERVERS)
+
+
+def rows(store):
+    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT id, stock FROM trial ORDER BY id")
+        return dict(cursor.fetchall())
+
+
+def send(store, **stocks):
+    producer = Producer({"bootstrap.servers": store.settings.kafka_bootstrap})
+    for name, stock in stocks.items():
+        producer.produce("trial", key=json.dumps({"id": name}), value=json.dumps({"id": name, "stock": stock}))
+    assert producer.flush(30) == 0
+
+
+def test_a_row_that_postgres_refuses_is_a_dead_letter_and_an_outage_is_waited_for(trial_sink):
+    store = trial_sink
+    send(store, a=1, refused=-1, b=2)
+    wait_for(lambda: None if rows(store) == {"a": 1, "b": 2} else f"rows are {rows(store)}", 30)
+    (letter,) = kafka.read_all(store.settings.kafka_bootstrap, "dlq.trial", timeout=10)
+    headers = {name: value.decode() for name, value in letter.headers()}
+    assert json.loads(letter.value())["id"] == "refused"
+    assert "violates check constraint" in headers["__connect.errors.exception.message"]
+
+    launcher.stop(store, ["postgres"])
+    send(store, c=3)
+    launcher.start(store, ["postgres"])
+    wait_for(lambda: None if rows(store) == {"a": 1, "b": 2, "c": 3} else f"rows are {rows(store)}", 30)
+    assert launcher.problem_of(store.settings, "connect", store.supervisor.process("connect").pid) is None

@@ -57,3 +57,10 @@ def test_a_log_that_is_not_there_is_one_sentence(run):
     assert done.returncode == 2
     assert "no log of such a service" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_service_is_refused_before_anything_starts(run, tmp_path):
+    done = run("up", "--only", "kafak")
+    assert done.returncode == 2
+    assert done.stderr.startswith("There is no such service. Found: 'kafak'. Services: redis, kafka,")
+    assert not (tmp_path / "a home").exists()

@@ -7,14 +7,14 @@ import pytest
 from smartshelf.errors import BadInput
 from smartshelf.stack import graph, launcher
 
-NAMES = ["redis", "kafka", "postgres", "init", "connect", "sim-clock", "bridge", "producers", "spark", "dashboard"]
+NAMES = list(graph.NAMES)
 
 
 def stage_of(name):
     return next(number for number, stage in enumerate(graph.DRAIN_ORDER) if name in stage)
 
 
-def test_services_have_the_names_that_compose_has(services):
+def test_every_name_has_its_service(services):
     assert list(services) == NAMES
 
 
