@@ -93,7 +93,7 @@ class Brake:
 
     def __init__(self, service: Service, client: redis.Redis) -> None:
         self._service, self._client = service, client
-        self._looked, self._waiting, self._stopped = 0.0, 0, False
+        self._looked, self._waiting, self.stopped = 0.0, 0, False
 
     def pause(self) -> float:
         """Real seconds to wait before the next turn; 0 when the bridge keeps up."""
@@ -101,7 +101,7 @@ class Brake:
         if now - self._looked >= LOOK_EVERY:
             self._looked = now
             self._look()
-        if self._stopped:
+        if self.stopped:
             return LOOK_EVERY
         return 0.05 if self._waiting > SLOW_ABOVE else 0.0
 
@@ -110,11 +110,11 @@ class Brake:
         for stream in STREAMS:
             pipeline.xlen(stream)
         self._waiting = sum(pipeline.execute())
-        stop = self._waiting > (GO_ON_BELOW if self._stopped else STOP_ABOVE)
-        if stop != self._stopped:
+        stop = self._waiting > (GO_ON_BELOW if self.stopped else STOP_ABOVE)
+        if stop != self.stopped:
             said = "stopped: %d entries wait for the bridge" if stop else "going on: %d entries wait for the bridge"
             self._service.log.warning(said, self._waiting)
-        self._stopped = stop
+        self.stopped = stop
 
 
 def open_from_redis(client: redis.Redis, service: Service) -> Worlds:
