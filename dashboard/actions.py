@@ -1,0 +1,73 @@
+"""What a person orders on the page, and what came of it as a sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import redis
+
+from dashboard.queries import ClockControl, Feed
+from dashboard.views.text import moment, speed
+from smartshelf.errors import SmartShelfError
+
+log = logging.getLogger(__name__)
+
+#: Speeds offered on the page, simulated seconds per real second.
+SPEEDS: tuple[float, ...] = (1, 10, 60, 300, 600)
+AUTO = "auto"
+
+Speed = float | str
+Order = Callable[[ClockControl], str]
+
+
+class Outcome(NamedTuple):
+    """Whether an order was carried out, and the sentence that says so."""
+
+    done: bool
+    sentence: str
+
+
+def perform(feed: Feed, order: Order) -> Outcome:
+    """Carry out an order at the clock; the next look at the clock is a fresh one."""
+    try:
+        return Outcome(True, order(feed.control))
+    except SmartShelfError as problem:
+        return Outcome(False, " ".join(part for part in (f"{problem.what.rstrip('.')}.", problem.remedy) if part))
+    except redis.RedisError as failed:
+        log.warning("order not carried out: %s", failed)
+        return Outcome(False, "Redis does not answer; nothing was changed.")
+    finally:
+        feed.clock.forget()
+
+
+def pause(clock: ClockControl) -> str:
+    """Stop at the end of the running step."""
+    return f"Paused at {moment(clock.pause('paused on the page'))}"
+
+
+def resume(clock: ClockControl) -> str:
+    """Go on as before the pause."""
+    clock.resume()
+    return "The store goes on"
+
+
+def run_at(wish: Speed) -> Order:
+    """Run at a speed, or as fast as the store keeps up (``auto``)."""
+
+    def order(clock: ClockControl) -> str:
+        if wish == AUTO:
+            clock.auto()
+            return "Running as fast as the store keeps up"
+        clock.set_speed(float(wish))
+        return f"Running at {speed(float(wish))}"
+
+    return order
+
+
+def advance_to(when: datetime) -> Order:
+    """Fast-forward to a simulated moment and pause there; a moment without zone is simulated UTC."""
+    goal = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return lambda clock: f"Fast-forward to {moment(clock.advance_to(goal))}, then pause"

@@ -1,0 +1,114 @@
+"""The store's time with its controls, on top of every page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from dashboard import actions
+from dashboard.actions import AUTO, SPEEDS
+from dashboard.queries import Feed
+from dashboard.views import text, timebar
+from simulated_time.store import Status
+from smartshelf.domain.calendar import Calendar, Event
+
+CALENDAR = Calendar()
+GOING = ("Pause", "pause", actions.pause)
+PAUSED = ("Resume", "play_arrow", actions.resume)
+EVENTS: dict[Event, str] = {
+    "opening": "Next opening",
+    "closing": "Next closing",
+    "cutoff": "Next supplier cutoff",
+    "delivery": "Next delivery",
+}
+
+
+def clock_bar(feed: Feed) -> None:
+    """Time, state, pause, speed and fast-forward."""
+    status = feed.clock.get().value
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="clock"):
+        st.html(timebar.time_html(status, CALENDAR), width="content")
+        if status is not None:
+            _controls(feed, status)
+    outcome = st.session_state.get("outcome")
+    if outcome and not outcome.done:
+        st.warning(outcome.sentence, icon=":material/info:")
+
+
+def _controls(feed: Feed, status: Status) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+        label, icon, order = PAUSED if status.paused else GOING
+        st.button(
+            label,
+            icon=f":material/{icon}:",
+            type="primary" if status.paused else "secondary",
+            key="pause",
+            on_click=_order,
+            args=(feed, order),
+        )
+        _fast_forward(feed, status)
+        _speeds(feed, status)
+
+
+def _speeds(feed: Feed, status: Status) -> None:
+    modes: dict[str, actions.Speed] = {"running": status.speed, "auto": AUTO}
+    current = modes.get(status.mode)
+    speeds: list[actions.Speed] = [*SPEEDS, AUTO]
+    if current is not None and current not in speeds:
+        speeds = [*sorted([*SPEEDS, float(current)]), AUTO]
+    # The clock is the truth: somebody else may have changed the speed meanwhile.
+    st.session_state["speed"] = current
+    st.segmented_control(
+        "Speed",
+        speeds,
+        key="speed",
+        format_func=lambda speed: "Auto" if speed == AUTO else text.speed(float(speed)),
+        label_visibility="collapsed",
+        on_change=_new_speed,
+        args=(feed,),
+    )
+
+
+def _fast_forward(feed: Feed, status: Status) -> None:
+    with st.popover("Fast-forward", icon=":material/fast_forward:"):
+        st.caption("Nothing is skipped: the store lives every minute up to there, then pauses.")
+        for event, label in EVENTS.items():
+            when = CALENDAR.next(event, status.now)
+            st.button(
+                f"{label} · {when:%a %H:%M}",
+                key=f"next_{event}",
+                width="stretch",
+                on_click=_order,
+                args=(feed, actions.advance_to(when)),
+            )
+        goal = st.datetime_input(
+            "To a moment (store time)",
+            value=_round_up(status.now + timedelta(hours=1)),
+            key="goal",
+            step=timedelta(minutes=15),
+            on_change="ignore",
+        )
+        if goal is not None:
+            st.button("Go", key="go", type="primary", width="stretch", on_click=_go, args=(feed,))
+
+
+def _round_up(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(hours=1)
+
+
+def _go(feed: Feed) -> None:
+    _order(feed, actions.advance_to(st.session_state["goal"].replace(tzinfo=UTC)))
+
+
+def _new_speed(feed: Feed) -> None:
+    wish = st.session_state["speed"]
+    if wish is not None:
+        _order(feed, actions.run_at(wish))
+
+
+def _order(feed: Feed, order: actions.Order) -> None:
+    outcome = actions.perform(feed, order)
+    st.session_state["outcome"] = outcome
+    if outcome.done:
+        st.toast(outcome.sentence, icon=":material/schedule:")

@@ -1,0 +1,156 @@
+"""A store in memory for the pages: same answers as the servers', every figure a function of its simulated time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from dashboard.queries import Feed, Profile, Profiles, ShelfRow, StoreState, catalogue_profiles
+from simulated_time.store import Hold, Status
+from smartshelf.errors import BadInput, Unavailable
+from smartshelf.settings import Settings, load
+
+START = datetime(2026, 1, 1, 7, tzinfo=UTC)
+END = START + timedelta(days=365)
+
+
+class TwinClock:
+    """The clock's orders and status; time passes when told to, or with ``seconds`` (real) if that is given."""
+
+    def __init__(self, seconds: Callable[[], float] = lambda: 0.0) -> None:
+        self._seconds, self._seen = seconds, seconds()
+        self.time, self.speed, self.mode = START, 60.0, "running"
+        self.paused = False
+        self.orders: list[str] = []
+        self.problem: str | None = None
+
+    def pass_time(self, minutes: float) -> None:
+        """Let the store live on, unless it is paused."""
+        if not self.paused:
+            self.time = min(END, self.time + timedelta(minutes=minutes))
+
+    def status(self) -> Status:
+        self._fail()
+        now = self._seconds()
+        self.pass_time((now - self._seen) * (600 if self.mode == "auto" else self.speed) / 60)
+        self._seen = now
+        state = "paused" if self.paused else "auto" if self.mode == "auto" else "running"
+        return Status(
+            now=self.time.replace(second=0, microsecond=0),
+            target=self.time,
+            mode=self.mode,  # type: ignore[arg-type]
+            speed=self.speed,
+            achieved=None if self.paused else 612.0 if self.mode == "auto" else self.speed,
+            state=state,  # type: ignore[arg-type]
+            text="paused (paused on the page)" if self.paused else f"running at {self.speed:g}",
+            goal=None,
+            holds=(Hold("pause", "paused on the page", None),) if self.paused else (),
+            step=int((self.time - START).total_seconds() // 60),
+            step_seconds=60,
+            sim_start=START,
+            sim_end=END,
+            epoch=1,
+            alive=True,
+        )
+
+    def set_speed(self, multiplier: float) -> None:
+        self._order(f"speed {multiplier:g}")
+        self.speed, self.mode, self.paused = multiplier, "running", False
+
+    def auto(self) -> None:
+        self._order("auto")
+        self.mode, self.paused = "auto", False
+
+    def pause(self, why: str = "") -> datetime:
+        self._order("pause")
+        self.paused = True
+        return self.time
+
+    def resume(self) -> None:
+        self._order("resume")
+        self.paused = False
+
+    def advance_to(self, moment: datetime) -> datetime:
+        if moment <= self.time:
+            raise BadInput(
+                f"The clock cannot be set back: the store has lived until {self.time}", remedy="Name a later time."
+            )
+        self._order(f"advance {moment:%Y-%m-%dT%H:%M}")
+        self.time, self.paused = moment, True
+        return moment
+
+    def _order(self, order: str) -> None:
+        self._fail()
+        self.orders.append(order)
+
+    def _fail(self) -> None:
+        if self.problem:
+            raise Unavailable(self.problem)
+
+
+class TwinStore:
+    """Postgres and Redis of a store in which shoppers have bought since START and nobody refills."""
+
+    def __init__(self, clock: TwinClock | None = None, stores: tuple[str, ...] = ("S01",)) -> None:
+        self.control = clock or TwinClock()
+        self.products = {store: catalogue_profiles(store, 1.0) for store in stores}
+        self.problem: str | None = None
+        self.ready = True
+        self.reads = 0
+        self._habits = {shelf_id: self._habit(shelf_id) for shelf_id in self.products[stores[0]]}
+
+    @staticmethod
+    def _habit(shelf_id: str) -> tuple[float, float, float]:
+        """(filled at START, units taken an hour, minute of the first) of a shelf."""
+        chance = random.Random(shelf_id)
+        return 0.55 + 0.45 * chance.random(), chance.paretovariate(1.1) * 0.28, 60 * chance.random()
+
+    def clock(self) -> Status:
+        return self.control.status()
+
+    def profiles(self) -> Profiles:
+        self._fail()
+        return Profiles(self.products if self.ready else {})
+
+    def shelves(self, store_id: str) -> StoreState:
+        self._fail()
+        self.reads += 1
+        if not self.ready:
+            return StoreState(store_id, {})
+        minutes = (self.control.time - START).total_seconds() / 60
+        return StoreState(
+            store_id, {shelf_id: self._row(profile, minutes) for shelf_id, profile in self.products[store_id].items()}
+        )
+
+    def _row(self, profile: Profile, minutes: float) -> ShelfRow:
+        filled, rate, first = self._habits[profile.shelf_id]
+        opening = round(filled * profile.maximum_stock)
+        taken = min(opening, max(0, int((minutes - first) * rate / 60)))
+        last = first + taken * 60 / rate if taken else 0.0
+        stock = opening - taken
+        return ShelfRow(
+            profile.shelf_id,
+            stock,
+            profile.maximum_stock,
+            1 if taken and minutes - last < 25 else 0,
+            0,
+            stock * profile.item_weight,
+            1 + taken,
+            int(last),
+            min(self.control.time, START + timedelta(minutes=last)),
+        )
+
+    def _fail(self) -> None:
+        if self.problem:
+            raise Unavailable(self.problem)
+
+
+def twin_feed(store: TwinStore | None = None, **settings: str) -> Feed:
+    """A feed from the twin; ``settings`` as environment variables."""
+    return Feed(store or TwinStore(), twin_settings(**settings))
+
+
+def twin_settings(**settings: str) -> Settings:
+    """Default settings, whatever the machine's environment says."""
+    return load({"SMARTSHELF_HOME": "/nonexistent", **settings})
