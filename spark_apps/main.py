@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import threading
-import time
 
 from deltalake.exceptions import DeltaError
 from pyspark.sql import SparkSession
@@ -42,13 +41,8 @@ def run(service: Service, names: tuple[str, ...]) -> None:
     service.wait_for("Kafka's topics", lambda: _topics_are_there(config))
     if delta_init.__name__.rpartition(".")[2] in names:
         delta_init.run(config)
-    spark = session.start(config)
-    try:
-        queries = start(spark, config, names)
-        if queries:
-            watch(service, queries)
-    finally:
-        spark.stop()
+    if queries := start(session.start(config), config, names):
+        watch(service, queries)
 
 
 def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list[Query]:
@@ -72,21 +66,13 @@ def watch(service: Service, queries: list[Query]) -> None:
     while not service.stopping:
         for query in queries:
             query.check()
-        waiting = [query for query in waiting if not query.has_worked]
+        waiting = [query for query in waiting if not query.has_worked()]
         if not waiting:
             service.beat()
         service.sleep(0.5)
     for query in queries:
-        stop(query)
+        query.stop(STOP_SECONDS)
     care.join()
-
-
-def stop(query: Query) -> None:
-    """Stop between two batches; a batch that takes too long is cut off and replayed at the next start."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while not query.is_between_batches and time.monotonic() < deadline:
-        time.sleep(0.01)
-    query.spark.stop()
 
 
 def maintain(service: Service, sinks: list[DeltaSink]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaException
+from py4j.protocol import Py4JError
 
 from smartshelf.errors import SmartShelfError
 from smartshelf.io.delta import DeltaSink
@@ -36,18 +39,26 @@ class Query:
     #: Called with the error's text; returns a sentence when it has made a new start worth while.
     repair: Callable[[str], str | None] = lambda _: None
 
-    @property
     def has_worked(self) -> bool:
         """Whether it has run a batch, or seen that there is nothing to do."""
-        waiting = self.spark.status["message"].startswith("Waiting for")
-        return waiting or bool(self.spark.recentProgress)
+        with jvm_of(self.name):
+            waiting = self.spark.status["message"].startswith("Waiting for")
+            return waiting or bool(self.spark.recentProgress)
 
-    @property
-    def is_between_batches(self) -> bool:
-        return not self.spark.status["isTriggerActive"]
+    def stop(self, seconds: float) -> None:
+        """Stop between two batches; one that takes longer (real seconds) is cut off, and replayed at the next start."""
+        deadline = time.monotonic() + seconds
+        with jvm_of(self.name):
+            while self.spark.status["isTriggerActive"] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.spark.stop()
 
     def check(self) -> None:
         """Raise why the query has ended; SmartShelfError with the exit code that fits."""
+        with jvm_of(self.name):
+            self._check()
+
+    def _check(self) -> None:
         if self.spark.isActive:
             return
         ours = self.failure()
@@ -60,6 +71,15 @@ class Query:
         if isinstance(ours, KafkaException) or "org.apache.kafka." in text:
             raise StartAgain(f"Query {self.name} lost Kafka", value=reason(text))
         raise QueryFailed(f"Query {self.name} failed", value=reason(text))
+
+
+@contextmanager
+def jvm_of(name: str) -> Iterator[None]:
+    """Tell a JVM that is gone (killed, out of memory) in a sentence."""
+    try:
+        yield
+    except (Py4JError, OSError) as gone:
+        raise StartAgain(f"The JVM of query {name} has gone", value=reason(str(gone))) from gone
 
 
 def reason(text: str) -> str:

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from smartshelf.errors import SmartShelfError
@@ -32,6 +34,7 @@ def start(config: Settings, name: str = "smartshelf") -> SparkSession:
     """Start the JVM of this process; call once, before anything else touches Spark."""
     # Spark's own default is whatever `python3` means on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     scratch = config.home / "run" / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
     settings = defaults(DEFAULTS.read_text()) | {
@@ -39,7 +42,8 @@ def start(config: Settings, name: str = "smartshelf") -> SparkSession:
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
-    builder = SparkSession.builder.appName(name)
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
+    conf = SparkConf().setAppName(name).setAll(list(settings.items()))
+    # A group of its own: a signal to this process's group must not take the JVM away in the middle of a batch.
+    # It ends by itself when this process does, however that ends.
+    gateway = launch_gateway(conf, {"process_group": 0})
+    return SparkSession(SparkContext(conf=conf, gateway=gateway))

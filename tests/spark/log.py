@@ -45,6 +45,8 @@ class StoreLog:
     start: datetime = START
     partition: int = 0
     records: dict[str, list[Record]] = field(default_factory=dict)
+    #: The same records in the order in which they were written.
+    written: list[Record] = field(default_factory=list)
     #: Every fact that is to be booked, in the order written.
     booked: list[e.Event] = field(default_factory=list)
     #: origin of what must end as a dead letter
@@ -56,6 +58,7 @@ class StoreLog:
         self._seq: Counter[str] = Counter()
         self.shelf_ids = [f"MILKAA{number:04d}" for number in range(self.shelves)]
         self._baskets: Counter[str] = Counter()
+        self._maximum: dict[str, int] = {}
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -64,6 +67,7 @@ class StoreLog:
         offset = log[-1].offset + 1 + self._random.randrange(3) if log else self._random.randrange(3)
         record = Record(topic, self.partition, offset, ARRIVED + offset, key, value)
         log.append(record)
+        self.written.append(record)
         return record
 
     def fact(self, topic: str, kind: type[e.Event], at: datetime, *, books: bool = True, **payload: object) -> None:
@@ -82,6 +86,7 @@ class StoreLog:
 
     def configure(self, shelf: str, **changes: object) -> None:
         row = profile(self.store, shelf, **changes)
+        self._maximum[shelf] = row.maximum_stock
         self.write("shelf_profiles", key_json(ShelfProfile, row), msgspec.json.encode(row))
 
     def tick(self, k: int, k_from: int | None = None, n: int = 0) -> None:
@@ -174,6 +179,10 @@ class StoreLog:
                 del queue[:taken]
             rng.shuffle(batch)
             yield batch
+
+    def maximum(self, shelf: str) -> int:
+        """The maximum stock that was last configured."""
+        return self._maximum[shelf]
 
     def plain_sum(self) -> dict[str, dict[str, int]]:
         """Units by shelf and place, added up without any of the product's fold."""
