@@ -18,9 +18,11 @@ import pytest
 import redis
 
 from data.build import Order, build
+from producers import replay
 from producers.memory import MemoryStore
 from producers.service import Brake
 from producers.truth import shelves_of_the_world
+from smartshelf.contracts import events as e
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.control import Done, Mark, Task
 from smartshelf.contracts.stages import STAGES
@@ -251,6 +253,39 @@ def test_the_truth_is_what_the_facts_add_up_to(store: Store) -> None:
                 stock[event.shelf_id] = stock.get(event.shelf_id, 0) + sign * event.quantity
         truth = shelves_of_the_world(store.redis, name)
         assert {shelf: found.on_shelf for shelf, found in truth.items()} == stock
+
+
+def test_a_replayed_store_joins_a_running_process_and_stays_over_a_kill(store: Store, tmp_path: Path) -> None:
+    store.open()
+    lines = [
+        "store_id,product_id,date,hour,units",
+        *(f"9,{product},2024-03-28,{hour},4" for product in "ab" for hour in range(24)),
+    ]
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join(lines))
+    feed = replay.read_feed(path, replay.Reading(columns=replay.Columns(sales="units", hour="hour")))
+    replay.check_free(store.redis, feed.stores)
+    until = store.step + 90
+    business = Business(store, [])
+    business.start()
+    try:
+        with producers(store) as process:
+            store.allow(START + until * STEP)
+            replay.ask_to_join(store.redis, replay.make_bodies(feed, START, 1, {}))
+            eventually(lambda: replay.have_joined(store.redis, feed.stores), "the store to be taken in")
+            process.kill()
+        with producers(store):
+            store.allow(START + (until + 90) * STEP)
+            eventually(lambda: store.step == until + 90, "the world to live on")
+    finally:
+        business.stop()
+    assert store.redis.sismember(keys.STORES, "R9")
+    sold = [event for event in store.log()["pos_transactions"] if event.store_id == "R9"]
+    assert sum(receipt.total_items for receipt in sold) >= 8
+    truth = shelves_of_the_world(store.redis, "R9")
+    taken = sum(found.on_shelf + found.in_baskets for found in truth.values()) + sum(r.total_items for r in sold)
+    counted = [event for event in store.log()["shelf_events"] if event.store_id == "R9" and isinstance(event, e.Count)]
+    assert taken == sum(count.adjustment for count in counted)
 
 
 class TestSave:
