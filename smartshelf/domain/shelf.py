@@ -52,7 +52,7 @@ class ShelfBook:
     """Balances of every shelf that has ever been configured or moved, one row each, in order of appearance.
 
     ``weight`` is in milligrams, ``updated`` and ``counted`` (last count on the shelf) in microseconds since 1970.
-    ``listed``: 1 while the shelf has a profile; a shelf without one keeps its units but is not shown.
+    A shelf that lost its profile keeps its row: units do not vanish because a description does.
     """
 
     shelf_ids: list[str] = field(default_factory=list)
@@ -61,7 +61,6 @@ class ShelfBook:
     version: Column = field(default_factory=lambda: _column(0, 0))
     updated: Column = field(default_factory=lambda: _column(0, NEVER))
     counted: Column = field(default_factory=lambda: _column(0, NEVER))
-    listed: Column = field(default_factory=lambda: _column(0, 0))
 
     def __post_init__(self) -> None:
         self.row_of: dict[str, int] = {shelf_id: row for row, shelf_id in enumerate(self.shelf_ids)}
@@ -75,19 +74,14 @@ class ShelfBook:
             self.version.copy(),
             self.updated.copy(),
             self.counted.copy(),
-            self.listed.copy(),
         )
 
-    def configure(self, present: Iterable[str], gone: Iterable[str], at: datetime) -> None:
-        """Profiles that were added, changed or deleted at ``at``: each is an input of its row."""
-        present, gone = tuple(present), tuple(gone)
-        self._ensure((*present, *gone))
-        instant = micros(at)
-        for listed, shelf_ids in ((1, present), (0, gone)):
-            for shelf_id in shelf_ids:
-                row = self.row_of[shelf_id]
-                self.listed[row] = listed
-                self._touch(row, instant)
+    def configure(self, shelf_ids: Iterable[str], at: datetime) -> None:
+        """Profiles of these shelves were added, changed or deleted at ``at``: an input of each one's row."""
+        shelf_ids = tuple(shelf_ids)
+        self._ensure(shelf_ids)
+        for shelf_id in shelf_ids:
+            self._touch(self.row_of[shelf_id], micros(at))
 
     def fold(self, facts: Collection[e.Event]) -> None:
         """Add facts, in order."""
@@ -140,7 +134,6 @@ class ShelfBook:
         self.version = np.append(self.version, _column(more, 0))
         self.updated = np.append(self.updated, _column(more, NEVER))
         self.counted = np.append(self.counted, _column(more, NEVER))
-        self.listed = np.append(self.listed, _column(more, 0))
 
 
 def _column(rows: int, value: int) -> Column:

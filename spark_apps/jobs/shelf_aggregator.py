@@ -50,7 +50,7 @@ class ShelfAggregator(Stage[ShelfBook]):
         self, state: ShelfBook, facts: Sequence[Event], config: StoreConfig, step: Step
     ) -> tuple[ShelfBook, list[Output]]:
         if config.changes.any:
-            state.configure(config.changes.profiles, config.changes.removed, step.at)
+            state.configure((*config.changes.profiles, *config.changes.removed), step.at)
         state.fold(facts)
         return state, []
 
