@@ -109,9 +109,16 @@ def read_mapping(path: Path | None) -> Reading:
 def read_feed(path: Path, mapping: Reading) -> Feed:
     """The file, checked whole. Raises BadInput with one message that lists every problem with its rows."""
     table = _table(path)
-    problems = list(_missing_columns(table, mapping))
-    if not problems:
-        clean, problems = _clean(table, mapping)
+    missing = [name for name in _wanted(mapping) if name not in table.columns]
+    # What is there is checked all the same, beside stand-ins: one message for everything.
+    harmless = {name: "2000-01-01" if name == mapping.columns.date else "1" for name in missing}
+    clean, problems = _clean(table.assign(**harmless), mapping, keys_known=not missing)
+    if missing:
+        problems.insert(
+            0, f"missing columns: {', '.join(missing)} (the file has: {', '.join(map(str, table.columns))})"
+        )
+    if not len(table):
+        problems.append("there are no rows")
     if problems:
         raise BadInput(f"{path} cannot be replayed", remedy="Nothing was done. Correct these:", problems=problems)
     return _feed(clean, mapping)
@@ -152,14 +159,7 @@ def _wanted(mapping: Reading) -> list[str]:
     return [name for name in wanted if name]
 
 
-def _missing_columns(table: pd.DataFrame, mapping: Reading) -> Iterator[str]:
-    if missing := [name for name in _wanted(mapping) if name not in table.columns]:
-        yield f"missing columns: {', '.join(missing)} (the file has: {', '.join(map(str, table.columns))})"
-    if not len(table):
-        yield "there are no rows"
-
-
-def _clean(table: pd.DataFrame, mapping: Reading) -> tuple[pd.DataFrame, list[str]]:
+def _clean(table: pd.DataFrame, mapping: Reading, keys_known: bool) -> tuple[pd.DataFrame, list[str]]:
     """(one row per store, product and instant of the file in our own terms, problems)."""
     columns = mapping.columns
     clean = pd.DataFrame(index=table.index)
@@ -204,7 +204,8 @@ def _clean(table: pd.DataFrame, mapping: Reading) -> tuple[pd.DataFrame, list[st
         if column:
             clean[kind] = table[column].astype("string")
     key = ["store", "product", "day", *(["hour"] if hour_known else [])]
-    bad(f"the same {', '.join(key)} twice", clean.duplicated(key, keep="first") & instants.notna())
+    if keys_known:
+        bad(f"the same {', '.join(key)} twice", clean.duplicated(key, keep="first") & instants.notna())
     return clean, problems
 
 

@@ -118,9 +118,28 @@ def test_every_problem_is_named_with_its_rows_in_one_message(tmp_path: Path) -> 
         assert expected in message
 
 
-def test_missing_columns_are_named_together_with_what_there_is(tmp_path: Path) -> None:
-    path = _write(tmp_path / "sales.csv", [{"store_id": 1, "sku": 2, "date": "2024-03-28", "units": 1}], {})
-    with pytest.raises(BadInput, match=r"missing columns: product_id, hour .the file has: store_id, sku, date, units"):
+def test_missing_columns_are_named_together_with_what_else_is_wrong(tmp_path: Path) -> None:
+    path = _write(tmp_path / "sales.csv", [{"store_id": 1, "sku": 2, "date": "2024-13-28", "units": -1}], {})
+    with pytest.raises(BadInput) as refused:
+        read_feed(path, LONG)
+    assert refused.value.problems == (
+        "missing columns: product_id, hour (the file has: store_id, sku, date, units)",
+        "bad date (date) in row 1, for example '2024-13-28'",
+        "negative sales (units) in row 1, for example '-1'",
+    )
+
+
+def test_a_missing_date_column_is_not_also_a_bad_date(tmp_path: Path) -> None:
+    path = _write(tmp_path / "sales.csv", [{"store_id": 1, "product_id": 2, "hour": 4, "units": 1}], {})
+    with pytest.raises(BadInput) as refused:
+        read_feed(path, LONG)
+    assert refused.value.problems == ("missing columns: date (the file has: store_id, product_id, hour, units)",)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text("store_id,product_id,date,hour,units\n")
+    with pytest.raises(BadInput, match="no rows"):
         read_feed(path, LONG)
 
 
