@@ -16,7 +16,7 @@ import pytest
 
 from bridge.dead_letter import DeadLetters
 from smartshelf.contracts.control import Mark
-from smartshelf.contracts.redis_keys import MARKS
+from smartshelf.contracts.redis_keys import MARKS, TARGET
 from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile
 from smartshelf.contracts.types import encode
 from smartshelf.io import kafka
@@ -279,3 +279,26 @@ def test_a_dead_letter_is_mended_and_replayed_once_and_another_dropped(store: Br
     assert [one["shelf_id"] for one in store.events("wh_events")] == ["SHELFX0001"]
     mine = {f"shelf_events/{bad}", f"shelf_events/{worse}", "wh_events/0/17"}
     assert not mine & {letter.letter.origin for letter in letters.open()}
+
+
+def test_an_edit_while_the_clock_is_paused_makes_an_extra_tick_with_the_same_cut(store: BridgeStore) -> None:
+    writer = kafka.TransactionalWriter(store.config.kafka_bootstrap, "bridge-test")
+    key, value = b'{"policy_id":"paused"}', b'{"policy_id":"paused","store_id":"S01"}'
+    with store.bridging():
+        store.live(until=2)
+        store.drained()
+        before = {name: store.ticks(name) for name in STORES}
+        writer.transaction(lambda into: into.produce("shelf_policies", value, key))
+        pause_before_kill(2)
+        assert store.ticks("S01") == before["S01"], "the clock runs: the next tick will name the edit"
+        store.client.set(TARGET, int(at(2).timestamp() * 1000))
+        eventually(lambda: len(store.ticks("S01")) == 4, "the extra tick")
+        store.client.set(TARGET, 10**15)
+        store.live(until=3)
+        store.drained()
+    first, extra, last = store.ticks("S01")[-3:]
+    assert [(tick.k, tick.n) for tick in (first, extra, last)] == [(2, 0), (2, 1), (3, 0)]
+    assert extra.cut == first.cut
+    assert extra.config == last.config != first.config
+    assert [(tick.k, tick.n) for tick in store.ticks("S02")] == [(k, 0) for k in range(4)]
+    writer.close()
