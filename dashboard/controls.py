@@ -92,9 +92,11 @@ def _fast_forward(feed: Feed, status: Status) -> None:
                 on_click=_order,
                 args=(feed, actions.advance_to(when)),
             )
+        # Kept: a default that moves with the time would overwrite what somebody is typing.
         later = status.now.replace(minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(hours=2)
-        st.session_state.setdefault("goal", later)
-        st.datetime_input("To a moment (store time)", key="goal", step=timedelta(minutes=15), on_change="ignore")
+        first = st.session_state.setdefault("first_goal", later)
+        step = timedelta(minutes=15)
+        st.datetime_input("To a moment (store time)", value=first, key="goal", step=step, on_change="ignore")
         st.button("Go", key="go", type="primary", width="stretch", on_click=_go, args=(feed,))
 
 

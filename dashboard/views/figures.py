@@ -14,6 +14,8 @@ from dashboard.views.text import grams, number, percent, units
 
 #: A line of the trend is drawn from this many readings on.
 SHORTEST_TREND = 4
+#: Real seconds that are told as a minute.
+NEARLY_A_MINUTE = 55
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,16 @@ def changes_figure(trend: Sequence[Trend]) -> Figure:
     if len(trend) < 2:
         return Figure("changes", label, "–", note)
     since = trend[-1].at - timedelta(minutes=1)
-    window = [point for point in trend if point.at >= since]
-    if window[0] is trend[0]:
-        note = f"in the last {max(1, int((trend[-1].at - trend[0].at).total_seconds()))} s"
-    pairs = pairwise(trend)
+    first = next(point for point in trend if point.at >= since)
+    seconds = (trend[-1].at - first.at).total_seconds()
+    if seconds < NEARLY_A_MINUTE:
+        note = f"in the last {max(1, int(seconds))} s"
     return Figure(
         "changes",
         label,
-        number(trend[-1].changes - window[0].changes),
+        number(trend[-1].changes - first.changes),
         note,
-        tuple(later.changes - earlier.changes for earlier, later in pairs),
+        tuple(later.changes - earlier.changes for earlier, later in pairwise(trend)),
     )
 
 
