@@ -71,7 +71,7 @@ DISPERSION = 0.65
 REVIEW_DAYS = 7 / 3
 #: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
 #: them in reserve: it gives units in refills of half a shelf, not one by one.
-KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.6
+KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
 SATURDAY = 5
 #: Into so many equal chances a day is cut when units are given their hour.
 HOUR_DRAWS = 4096

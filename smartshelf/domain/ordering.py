@@ -26,7 +26,7 @@ SMOOTHING = 0.10
 #: Shelf lives of mean sales that may be in the store at most. Shops want full displays and bear some waste for them:
 #: with 1.0 the simulated year wastes a third of what chains report (notes in data/README.md); a forecast can do
 #: better than this rule.
-LIVES_IN_STORE = 2.0
+LIVES_IN_STORE = 2.5
 
 
 @dataclass(frozen=True)
