@@ -7,7 +7,7 @@ whole milligrams, so that their sum does not depend on how facts were batched.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -41,8 +41,8 @@ def moment(microseconds: int) -> datetime:
 
 def shelves_of(fact: e.Event) -> tuple[str, ...]:
     """The shelves a fact names; none for visits and readings."""
-    if isinstance(fact, e.PosTransaction):
-        return tuple(line.shelf_id for line in fact.items)
+    if type(fact) is e.PosTransaction:
+        return tuple([line.shelf_id for line in fact.items])
     shelf = getattr(fact, "shelf_id", None)
     return () if shelf is None else (shelf,)
 
@@ -83,24 +83,25 @@ class ShelfBook:
         for shelf_id in shelf_ids:
             self._touch(self.row_of[shelf_id], micros(at))
 
-    def fold(self, facts: Collection[e.Event]) -> None:
+    def fold(self, facts: Iterable[e.Event]) -> None:
         """Add facts, in order."""
-        self._ensure(shelf_id for fact in facts for shelf_id in shelves_of(fact))
         for fact in facts:
-            self._fold(fact)
+            if type(fact) is e.WeightChange:
+                self._weigh(fact)
+            else:
+                self._move(fact)
 
-    def _fold(self, fact: e.Event) -> None:
+    def _weigh(self, fact: e.WeightChange) -> None:
+        if milligrams := round(fact.delta_weight * MILLIGRAMS):
+            row = self._row(fact.shelf_id)
+            self.weight[row] += milligrams
+            self._touch(row, micros(fact.timestamp))
+
+    def _move(self, fact: e.Event) -> None:
         at = micros(fact.timestamp)
-        if isinstance(fact, e.WeightChange):
-            row = self.row_of[fact.shelf_id]
-            grams = round(fact.delta_weight * MILLIGRAMS)
-            if grams:
-                self.weight[row] += grams
-                self._touch(row, at)
-            return
         changed: set[int] = set()
         for move in ledger.movements(fact):
-            row = self.row_of[move.shelf_id]
+            row = self._row(move.shelf_id)
             origin, destination = move.origin, move.destination
             if at < self.counted[row]:
                 # The count has seen the shelf after this happened: only the other leg is news.
@@ -112,13 +113,21 @@ class ShelfBook:
                 changed.add(row)
         for row in changed:
             self._touch(row, at)
-        if isinstance(fact, e.Count) and fact.location == "store":
-            row = self.row_of[fact.shelf_id]
+        if type(fact) is e.Count and fact.location == "store":
+            row = self._row(fact.shelf_id)
             self.counted[row] = max(self.counted[row], at)
+
+    def _row(self, shelf_id: str) -> int:
+        row = self.row_of.get(shelf_id)
+        if row is None:
+            self._ensure((shelf_id,))
+            row = self.row_of[shelf_id]
+        return row
 
     def _touch(self, row: int, at: int) -> None:
         self.version[row] += 1
-        self.updated[row] = max(self.updated[row], at)
+        if self.updated[row] < at:
+            self.updated[row] = at
 
     def _ensure(self, shelf_ids: Iterable[str]) -> None:
         """Rows for shelves seen for the first time."""
