@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from py4j.protocol import Py4JError
 
-from smartshelf.errors import SmartShelfError
+from smartshelf.errors import Fenced, SmartShelfError
 from smartshelf.io.delta import DeltaSink
 
 
@@ -62,13 +62,14 @@ class Query:
         if self.spark.isActive:
             return
         ours = self.failure()
-        if isinstance(ours, SmartShelfError):
+        if isinstance(ours, Fenced):
             raise ours
         error = self.spark.exception()
         text = str(ours or error or "it was stopped")
         if sentence := self.repair(text):
             raise StartAgain(f"Query {self.name}: {sentence}", value=reason(text))
-        if isinstance(ours, KafkaException) or "org.apache.kafka." in text:
+        # What effects raise beside bugs is that Kafka does not take them.
+        if isinstance(ours, KafkaException | SmartShelfError) or "org.apache.kafka." in text:
             raise StartAgain(f"Query {self.name} lost Kafka", value=reason(text))
         raise QueryFailed(f"Query {self.name} failed", value=reason(text))
 
