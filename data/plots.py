@@ -89,7 +89,7 @@ def charts(year: Year) -> list[Chart]:
     }
     units, available = _weekly(year)
     return [
-        Chart("Visits by weekday, mean day = 1", WEEKDAYS, {"visits": year.weekday_visits}, 0.85, 1.15, bars=True),
+        Chart("Visits by weekday, mean day = 1", WEEKDAYS, {"visits": year.weekday_visits}, 0, 1.2, bars=True),
         Chart(
             "Units by hour, share of the day", hours, {"Monday to Friday": workday, "weekend": weekend}, 0, 0.15, True
         ),
