@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from smartshelf import settings
+from smartshelf.service import STALE_AFTER
 from smartshelf.settings import CHECKOUT, Settings
 from smartshelf.stack import environment, graph
 from smartshelf.stack.java import Java
@@ -83,6 +84,13 @@ def test_the_header_tells_the_sum_of_the_limits() -> None:
 def test_every_lasting_service_is_checked_and_restarted(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
     assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_a_service_is_well_by_the_same_rule_as_under_make_up() -> None:
+    (rule,) = re.findall(r"^x-ready:.*\n(?:  .*\n)+", TEXT, re.MULTILINE)
+    assert f"'-{STALE_AFTER:.0f} seconds'" in rule
+    assert "SMARTSHELF_HOME=/tmp/smartshelf" in (CHECKOUT / "conf" / "docker" / "Dockerfile").read_text()
+    assert "find /tmp/smartshelf/run/*.ready" in rule
 
 
 def test_ports_are_published_on_loopback_only_and_are_the_usual_ones() -> None:
