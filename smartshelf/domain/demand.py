@@ -3,8 +3,7 @@
 Shapes and their sources (figures are ours where no source is named):
 
 - weekday and hour: J. Goodman, "Grocery Shopping: Who, Where and When" (Time Use Institute, 2008, American Time Use
-  Survey) and E. Zeballos and K. Ralston, "Food-Related Time Use" (USDA ERS, 2019); the same figures as the live
-  shoppers' (producers/shoppers.py; a test keeps them equal).
+  Survey) and E. Zeballos and K. Ralston, "Food-Related Time Use" (USDA ERS, 2019).
 - long tail among the products of a category: log-normal, sigma 1.6 before room binds; more visible and cheaper
   products sell more.
 - room: a shop gives best-sellers more room, so no product sells more than what a delivery can fill (backroom and half
@@ -284,14 +283,27 @@ class Demand:
         self, products: Products, popularity: Mapping[str, float], *, seed: int, store_id: str, since: date
     ) -> None:
         """``since``: the day from which the trend counts, a year before the store opens."""
-        self.rates = base_rates(products, popularity)
-        names, self.category = np.unique(np.asarray(products.category), return_inverse=True)
+        rates = base_rates(products, popularity)
+        self._begin(rates, products.category, products.shelf_life_days, f"{seed}/{store_id}", since)
+
+    @classmethod
+    def of_rates(
+        cls, rates: Rates, category: Sequence[str], shelf_life_days: Codes, *, seed: int, store_id: str, since: date
+    ) -> Demand:
+        """The same for a store whose base rates are known already: the live world keeps them with its shelves."""
+        demand = cls.__new__(cls)
+        demand._begin(rates, category, shelf_life_days, f"{seed}/{store_id}", since)
+        return demand
+
+    def _begin(self, rates: Rates, category: Sequence[str], shelf_life_days: Codes, key: str, since: date) -> None:
+        self.rates = rates
+        names, self.category = np.unique(np.asarray(category), return_inverse=True)
         self.categories: list[str] = names.tolist()
         self.mean_visits = VISITS_A_DAY * len(self.rates) / REFERENCE_SHELVES
         self._since = since
-        self._key = f"{seed}/{store_id}"
+        self._key = key
         fading = FASHION_MEMORY ** np.arange(_AR_TERMS)
-        self._swing = np.where(products.shelf_life_days <= SHORT_LIFE_DAYS, FASHION_NOISE_FRESH, FASHION_NOISE)
+        self._swing = np.where(shelf_life_days <= SHORT_LIFE_DAYS, FASHION_NOISE_FRESH, FASHION_NOISE)
         self._fading = fading / math.sqrt(float((fading**2).sum()))
         self._recent: dict[int, Rates] = {}
         self._hours = {kind: hours(self.categories, kind) for kind in (0, 5)}

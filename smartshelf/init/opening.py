@@ -157,6 +157,7 @@ def opened_worlds(
             popularity={category.category: category.popularity for category in catalogue.categories},
             zones=[ZoneBody(zone.zone_id, zone.target_c, zone.power_kw) for zone in catalogue.zones],
             weekly=weekly.get(store, {}),
+            opens=start.date(),
         )
         worlds[store] = World(body, _ms(start), config.step_seconds * 1000)
     for store_id, shelf_id, location, lot in lots:

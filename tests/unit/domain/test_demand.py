@@ -9,7 +9,6 @@ import pytest
 
 from data.catalogue import expand, load_catalogue
 from data.history import products
-from producers import shoppers
 from smartshelf.domain import demand
 from smartshelf.domain.demand import Demand
 
@@ -27,10 +26,12 @@ def wants(seed: int = 1, store_id: str = "S01") -> Demand:
 DEMAND = wants()
 
 
-def test_history_and_live_shoppers_share_weekdays_and_hours() -> None:
-    assert demand.WEEKDAYS == shoppers.WEEKDAYS
-    assert (demand.WORKDAY_HOURS, demand.WEEKEND_HOURS) == (shoppers.WORKDAY, shoppers.WEEKEND)
-    assert shoppers.OPENS == demand.OPENS * shoppers.HOUR
+def test_a_store_that_keeps_its_base_rates_wants_the_same() -> None:
+    kept = Demand.of_rates(
+        DEMAND.rates, PRODUCTS.category, PRODUCTS.shelf_life_days, seed=1, store_id="S01", since=YEAR[0]
+    )
+    assert (kept.day(YEAR[200]) == DEMAND.day(YEAR[200])).all()
+    assert kept.traffic(YEAR[200]) == DEMAND.traffic(YEAR[200])
 
 
 def test_a_store_of_the_catalogues_size_wants_7750_units_a_day_35_percent_of_them_fresh() -> None:
