@@ -71,6 +71,8 @@ class Query:
         # What effects raise beside bugs is that Kafka does not take them.
         if isinstance(ours, KafkaException | SmartShelfError) or "org.apache.kafka." in text:
             raise StartAgain(f"Query {self.name} lost Kafka", value=reason(text))
+        if "CONCURRENT_STREAM_LOG_UPDATE" in text:
+            raise StartAgain(f"Query {self.name}: another process works on its checkpoint", value=reason(text))
         raise QueryFailed(f"Query {self.name} failed", value=reason(text))
 
 
@@ -85,6 +87,8 @@ def jvm_of(name: str) -> Iterator[None]:
 
 def reason(text: str) -> str:
     """The line of a stack trace that says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Behind this Spark prints the whole plan of the query.
+    told = text.partition("=== Streaming Query ===")[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(Caused by: )?[\w.$]*(Error|Exception)\b", line)]
-    return (telling or lines or [""])[-1][:500]
+    return (telling[-1] if telling else next(iter(lines), ""))[:500]

@@ -35,7 +35,7 @@ def test_kills_at_every_point_and_lost_sink_checkpoints_lose_nothing_and_double_
             for log in logs:
                 log.live(2)
             store.feed.feed(*logs)
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     world = threading.Thread(target=live)
     world.start()

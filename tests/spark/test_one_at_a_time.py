@@ -10,7 +10,7 @@ from tests.spark.running import SparkStore
 pytestmark = [pytest.mark.spark, pytest.mark.servers]
 
 
-def test_a_second_process_fences_the_first(spark_store: SparkStore) -> None:
+def test_a_second_process_fences_the_first_which_says_so_and_goes(spark_store: SparkStore) -> None:
     first, log = spark_store, StoreLog(shelves=5).open()
     first.feed.feed(log)
     first.start("shelf_aggregator")
@@ -22,11 +22,14 @@ def test_a_second_process_fences_the_first(spark_store: SparkStore) -> None:
         second.until(lambda: "query store:" in second.said(), "the second to take over")
         log.live(10)
         first.feed.feed(log)
-        second.until_step(S01=log.last_step)
-        log.live(10)
-        first.feed.feed(log)
         assert first.ended() == 3
         assert "no longer accepts this producer" in first.said()
+        if second.process is not None and second.process.poll() is not None:
+            # The first had begun another batch before it noticed; Spark lets one process at a checkpoint.
+            assert second.ended() == 3
+            second.start("shelf_aggregator")
+        log.live(10)
+        first.feed.feed(log)
         second.until_step(S01=log.last_step)
     finally:
         second.kill()

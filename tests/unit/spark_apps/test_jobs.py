@@ -53,6 +53,13 @@ def test_the_telling_line_of_a_stack_trace_is_the_reason() -> None:
     assert queries.reason(trace) == "RuntimeError: a tick is missing"
 
 
+def test_without_a_stack_trace_the_first_line_is_the_reason_and_never_the_plan() -> None:
+    text = (
+        "[STREAM_FAILED] Query [id = 1] terminated with exception: x\n=== Streaming Query ===\n+- LocalRelation <empty>"
+    )
+    assert queries.reason(text).endswith("terminated with exception: x")
+
+
 class Ended:
     """A query that has ended with an error."""
 
@@ -70,6 +77,11 @@ def test_a_query_that_lost_kafka_is_to_be_started_again() -> None:
         Query("store", Ended("org.apache.kafka.common.errors.TimeoutException: no answer")).check()
     with pytest.raises(StartAgain, match="lost Kafka"):
         Query("store", Ended("Py4JException"), failure=lambda: Unavailable("Kafka did not take 3 records")).check()
+
+
+def test_a_query_whose_checkpoint_another_process_uses_is_to_be_started_again() -> None:
+    with pytest.raises(StartAgain, match="another process"):
+        Query("store", Ended("[CONCURRENT_STREAM_LOG_UPDATE] Concurrent update to the log.")).check()
 
 
 def test_a_repaired_checkpoint_is_to_be_started_again() -> None:
