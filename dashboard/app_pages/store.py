@@ -81,7 +81,8 @@ def _live(shared: Feed, store_id: str) -> None:
                 [
                     freshness.shelves(reading, clock.value, watched.changed_at, wall, expect_changes=expect),
                     freshness.clock(clock, wall),
-                ]
+                ],
+                reading.read_at,
             )
         )
     with panel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,7 +108,10 @@ def _tile(figure: Figure) -> str:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A small line of recent values as SVG; empty while there is too little to draw."""
+    """A small line of recent values; empty while there is too little to draw.
+
+    An image, because Streamlit takes SVG elements out of a page's HTML.
+    """
     if len(values) < SHORTEST_TREND:
         return ""
     low, span = min(values), max(values) - min(values)
@@ -116,10 +120,11 @@ def sparkline(values: Sequence[float]) -> str:
         f"{index * step:.1f},{23 - 20 * ((value - low) / span if span else 0.5):.1f}"
         for index, value in enumerate(values)
     )
-    return (
-        '<svg class="trend" viewBox="0 0 100 26" preserveAspectRatio="none" aria-hidden="true">'
-        f'<polyline points="{points}"/></svg>'
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 26" preserveAspectRatio="none"><polyline '
+        f'points="{points}" fill="none" stroke="#2b93a8" stroke-width="1.6" vector-effect="non-scaling-stroke"/></svg>'
     )
+    return f'<img class="trend" alt="" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
 
 
 @dataclass(frozen=True)

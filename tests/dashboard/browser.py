@@ -86,9 +86,9 @@ class StorePage:
     def wait_for_refreshes(self, count: int = 2) -> None:
         """Wait until the page has received that many new readings of the shelves."""
         for _ in range(count):
-            before = self.page.locator(".shelf-sources").inner_text()
+            before = self.page.locator(".shelf-sources").get_attribute("data-read")
             self.page.wait_for_function(
-                "(before) => document.querySelector('.shelf-sources').innerText !== before", arg=before
+                "(before) => document.querySelector('.shelf-sources').dataset.read !== before", arg=before
             )
 
     def wait_for_time_after(self, moment: str) -> None:

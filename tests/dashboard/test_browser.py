@@ -133,6 +133,13 @@ def test_time_passes_until_pause_and_goes_on_after_resume(browser: Browser, url:
     store.wait_for_time_after(stopped)
 
 
+def test_key_figures_show_their_recent_past(browser: Browser, url: str) -> None:
+    store = StorePage(browser, url, DESKTOP)
+    trend = store.page.locator("[data-figure=on_shelves] img.trend")
+    expect(trend).to_be_visible(timeout=30_000)
+    assert trend.evaluate("(image) => image.complete && image.naturalWidth > 0")
+
+
 def test_a_speed_is_set_by_a_click(browser: Browser, url: str) -> None:
     store = StorePage(browser, url, DESKTOP)
     store.page.get_by_role("radio", name="300×").click()
