@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.rows import ShelfState
 from smartshelf.domain.ledger import Moved
 
 #: Fields of a state row that say when and how often it was written, not what is true.
@@ -139,6 +140,12 @@ class Sequences:
             for source, stream, number in sorted(self._repeated)
         ]
         return lost + doubled
+
+
+def shelf_rows(values: Iterable[bytes]) -> dict[ShelfKey, dict[str, Any]]:
+    """Rows of topic ``shelf_state`` as plain values, by shelf."""
+    rows = (msgspec.to_builtins(msgspec.json.decode(value, type=ShelfState)) for value in values)
+    return {ShelfKey(row["store_id"], row["shelf_id"]): row for row in rows}
 
 
 def state_hash(tables: Mapping[str, Mapping[ShelfKey, Mapping[str, Any]]]) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from smartshelf.audit.books import Balances, Sequences, ShelfKey
+from smartshelf.audit.books import Balances, Sequences, ShelfKey, shelf_rows
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.events import Count, DeadLetter, Evidence
 from smartshelf.contracts.ledger import MOVEMENTS
@@ -117,8 +117,7 @@ def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:
 
 def states_in_kafka(config: Settings) -> Rows:
     """The compacted topic's latest row of every shelf."""
-    latest = kafka.read_latest(config.kafka_bootstrap, "shelf_state").values()
-    return _keyed(msgspec.to_builtins(msgspec.json.decode(value, type=ShelfState)) for value in latest)
+    return shelf_rows(kafka.read_latest(config.kafka_bootstrap, "shelf_state").values())
 
 
 def states_in_delta(config: Settings) -> Rows:
