@@ -22,6 +22,8 @@ def drift(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(
     try:
         there = admin.list_topics(timeout=TIMEOUT).topics
         names = [name for name in wanted if name in there]
+        if not names:
+            return []  # all were created just now, and a busy broker does not list them yet
         answers = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
         settings = {
             resource.name: {entry.name: entry.value for entry in answer.result(TIMEOUT).values()}
