@@ -102,14 +102,10 @@ class ShelfBook:
         changed: set[int] = set()
         for move in ledger.movements(fact):
             row = self._row(move.shelf_id)
-            origin, destination = move.origin, move.destination
-            if at < self.counted[row]:
-                # The count has seen the shelf after this happened: only the other leg is news.
-                origin = Place.UNKNOWN if origin is Place.SHELF else origin
-                destination = Place.UNKNOWN if destination is Place.SHELF else destination
-            self.balances[row, origin] -= move.quantity
-            self.balances[row, destination] += move.quantity
-            if move.quantity and (origin in SHOWN_PLACES or destination in SHOWN_PLACES):
+            counted = ledger.as_counted(move, late=at < self.counted[row])
+            self.balances[row, counted.origin] -= move.quantity
+            self.balances[row, counted.destination] += move.quantity
+            if move.quantity and not SHOWN_PLACES.isdisjoint((counted.origin, counted.destination)):
                 changed.add(row)
         for row in changed:
             self._touch(row, at)
