@@ -14,7 +14,7 @@ from smartshelf.contracts import redis_keys as keys
 
 
 class Truth(NamedTuple):
-    """Units of one product, by where they are."""
+    """Units of one product, by where they are; what was carried out unpaid is still in a basket for the books."""
 
     on_shelf: int
     in_baskets: int
@@ -26,17 +26,17 @@ def shelves_of_the_world(client: redis.Redis, store_id: str) -> dict[str, Truth]
     if "body" not in saved:
         return {}
     body = bodies.unpack(saved["body"])
-    stock = {
-        name.removeprefix("shelf:"): msgspec.json.decode(value, type=Shelf).stock
+    shelves = {
+        name.removeprefix("shelf:"): msgspec.json.decode(value, type=Shelf)
         for name, value in saved.items()
         if name.startswith("shelf:")
     }
-    baskets = dict.fromkeys(stock, 0)
+    baskets = {shelf_id: shelf.unpaid for shelf_id, shelf in shelves.items()}
     for name, value in saved.items():
         if name.startswith("shopper:"):
             for item in msgspec.json.decode(value, type=Shopper).basket:
                 baskets[body.shelves[item.shelf].shelf_id] += item.quantity
-    return {shelf_id: Truth(units, baskets[shelf_id]) for shelf_id, units in stock.items()}
+    return {shelf_id: Truth(shelf.stock, baskets[shelf_id]) for shelf_id, shelf in shelves.items()}
 
 
 def fields(client: redis.Redis, name: str) -> dict[str, bytes]:
