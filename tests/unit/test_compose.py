@@ -93,6 +93,12 @@ def test_a_service_is_well_by_the_same_rule_as_under_make_up() -> None:
     assert "find /tmp/smartshelf/run/*.ready" in rule
 
 
+def test_services_own_the_folder_in_which_they_say_that_they_are_well() -> None:
+    (user,) = set(re.findall(r"--uid (\d+)", (CHECKOUT / "conf" / "docker" / "Dockerfile").read_text()))
+    # With a mode instead of an owner it works at the first start only: runc takes the mode of what it finds then.
+    assert {mount for name in PYTHON for mount in SERVICES[name]["tmpfs"]} == {f"/tmp/smartshelf:uid={user}"}
+
+
 def test_ports_are_published_on_loopback_only_and_are_the_usual_ones() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     found = [re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+:-(\d+)\}:(\d+)", port) for port in published]
