@@ -232,6 +232,25 @@ class OrderRequest(Event, tag="order", kw_only=True, frozen=True):
     why: Text
 
 
+class Reserve(Event, tag="reserve", kw_only=True, frozen=True):
+    """The shelf's open restock plan has so many units still to take from the backroom; 0: none any more.
+
+    The latest one of a shelf counts.
+    """
+
+    shelf_id: Id
+    plan_id: Id
+    qty: Stock
+
+
+class Ordered(Event, tag="ordered", kw_only=True, frozen=True):
+    """So many units of an order are outstanding; 0: it was closed without them. A ``wh_in`` closes it as well."""
+
+    shelf_id: Id
+    order_id: Id
+    qty: Stock
+
+
 class Reading(Event, tag="reading", kw_only=True, frozen=True):
     """Temperature and energy of one cold zone over five simulated minutes."""
 

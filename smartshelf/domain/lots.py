@@ -117,11 +117,13 @@ class LotBook:
     expiry_day: Column = field(default_factory=lambda: _column(0))
     counted: dict[str, int] = field(default_factory=dict)
     #: Whether ``index``, days and ``counted`` belong to this book alone.
-    _own: bool = True
+    own: bool = True
+    #: Number of changes of those since the book was made.
+    revision: int = 0
 
     def copy(self) -> LotBook:
         """A book that can be folded further without touching this one."""
-        self._own = False
+        self.own = False
         return LotBook(
             self.index,
             self.units.copy(),
@@ -130,7 +132,7 @@ class LotBook:
             self.received_day,
             self.expiry_day,
             self.counted,
-            False,
+            own=False,
         )
 
     # --- looking -------------------------------------------------------------------------------------
@@ -279,13 +281,14 @@ class LotBook:
         self.expiry_day = np.append(self.expiry_day, _column(more))
 
     def _detach(self) -> None:
-        """Stop sharing with copies what seldom changes."""
-        if self._own:
+        """Stop sharing with copies what seldom changes: it is about to."""
+        self.revision += 1
+        if self.own:
             return
         self.index = Index(self.index.row_of)
         self.received_day, self.expiry_day = self.received_day.copy(), self.expiry_day.copy()
         self.counted = dict(self.counted)
-        self._own = True
+        self.own = True
 
 
 _COLUMNS = ("units", "version", "updated", "received_day", "expiry_day")

@@ -24,7 +24,22 @@ Column = NDArray[np.int64]
 SHOWN_PLACES = frozenset({Place.SHELF, Place.BASKET, Place.ON_THE_WAY})
 MILLIGRAMS = 1_000
 #: No fact and no count yet; earlier than any simulated moment.
-NEVER = np.iinfo(np.int64).min
+NEVER = int(np.iinfo(np.int64).min)
+#: What a new row holds in each column beside ``balances``.
+FIRST: dict[str, int] = {
+    "weight": 0,
+    "version": 0,
+    "updated": NEVER,
+    "counted": NEVER,
+    "listed": 0,
+    "reserved": 0,
+    "on_order": 0,
+    "wh_version": 0,
+    "wh_updated": NEVER,
+}
+COLUMNS = ("balances", *FIRST)
+#: Facts that say what the business is bound to; they move no units.
+_COMMITMENTS = (e.Reserve, e.Ordered)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -53,6 +68,8 @@ class ShelfBook:
 
     ``weight`` is in milligrams, ``updated`` and ``counted`` (last count on the shelf) in microseconds since 1970.
     ``listed``: 1 while the shelf has a profile; a shelf without one keeps its units but is not shown.
+    ``reserved``: units of its open restock plan still to be taken from the backroom, ``on_order``: ordered and
+    not received (``orders``: by order); ``wh_version`` and ``wh_updated`` tell of these and of the backroom.
     """
 
     shelf_ids: list[str] = field(default_factory=list)
@@ -62,21 +79,24 @@ class ShelfBook:
     updated: Column = field(default_factory=lambda: _column(0, NEVER))
     counted: Column = field(default_factory=lambda: _column(0, NEVER))
     listed: Column = field(default_factory=lambda: _column(0, 0))
+    reserved: Column = field(default_factory=lambda: _column(0, 0))
+    on_order: Column = field(default_factory=lambda: _column(0, 0))
+    wh_version: Column = field(default_factory=lambda: _column(0, 0))
+    wh_updated: Column = field(default_factory=lambda: _column(0, NEVER))
+    #: order -> (shelf, units outstanding)
+    orders: dict[str, tuple[str, int]] = field(default_factory=dict)
+    #: shelf -> row; made from ``shelf_ids`` where it is not given.
+    row_of: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.row_of: dict[str, int] = {shelf_id: row for row, shelf_id in enumerate(self.shelf_ids)}
+        if len(self.row_of) != len(self.shelf_ids):
+            self.row_of = {shelf_id: row for row, shelf_id in enumerate(self.shelf_ids)}
 
     def copy(self) -> ShelfBook:
         """A book that can be folded further without touching this one."""
-        return ShelfBook(
-            list(self.shelf_ids),
-            self.balances.copy(),
-            self.weight.copy(),
-            self.version.copy(),
-            self.updated.copy(),
-            self.counted.copy(),
-            self.listed.copy(),
-        )
+        columns = {name: getattr(self, name).copy() for name in COLUMNS}
+        # Books that know the same shelves share their names: _ensure makes new ones.
+        return ShelfBook(self.shelf_ids, **columns, orders=dict(self.orders), row_of=self.row_of)
 
     def configure(self, present: Iterable[str], gone: Iterable[str], at: datetime) -> None:
         """Profiles that were added, changed or deleted at ``at``: each is an input of its row."""
@@ -88,6 +108,7 @@ class ShelfBook:
                 row = self.row_of[shelf_id]
                 self.listed[row] = listed
                 self._touch(row, instant)
+                self._touch_backroom(row, instant)
 
     def fold(self, facts: Collection[e.Event]) -> None:
         """Add facts, in order."""
@@ -104,6 +125,9 @@ class ShelfBook:
                 self.weight[row] += grams
                 self._touch(row, at)
             return
+        if isinstance(fact, _COMMITMENTS):
+            self._commit(fact, at)
+            return
         changed: set[int] = set()
         for move in ledger.movements(fact):
             row = self.row_of[move.shelf_id]
@@ -116,11 +140,33 @@ class ShelfBook:
             self.balances[row, destination] += move.quantity
             if move.quantity and (origin in SHOWN_PLACES or destination in SHOWN_PLACES):
                 changed.add(row)
+            if move.quantity and Place.BACKROOM in (origin, destination):
+                self._touch_backroom(row, at)
         for row in changed:
             self._touch(row, at)
+        if isinstance(fact, e.WhIn) and fact.order_id in self.orders:
+            self._order(fact.order_id, fact.shelf_id, 0)
         if isinstance(fact, e.Count) and fact.location == "store":
             row = self.row_of[fact.shelf_id]
             self.counted[row] = max(self.counted[row], at)
+
+    def _commit(self, fact: e.Reserve | e.Ordered, at: int) -> None:
+        row = self.row_of[fact.shelf_id]
+        if isinstance(fact, e.Reserve):
+            self.reserved[row] = fact.qty
+        else:
+            self._order(fact.order_id, fact.shelf_id, fact.qty)
+        self._touch_backroom(row, at)
+
+    def _order(self, order_id: str, shelf_id: str, outstanding: int) -> None:
+        shelf_id, before = self.orders.pop(order_id, (shelf_id, 0))
+        self.on_order[self.row_of[shelf_id]] += outstanding - before
+        if outstanding:
+            self.orders[order_id] = shelf_id, outstanding
+
+    def _touch_backroom(self, row: int, at: int) -> None:
+        self.wh_version[row] += 1
+        self.wh_updated[row] = max(self.wh_updated[row], at)
 
     def _touch(self, row: int, at: int) -> None:
         self.version[row] += 1
@@ -131,16 +177,12 @@ class ShelfBook:
         new = list(dict.fromkeys(shelf_id for shelf_id in shelf_ids if shelf_id not in self.row_of))
         if not new:
             return
-        for shelf_id in new:
-            self.row_of[shelf_id] = len(self.shelf_ids)
-            self.shelf_ids.append(shelf_id)
-        more = len(new)
-        self.balances = np.vstack([self.balances, ledger.empty(more)])
-        self.weight = np.append(self.weight, _column(more, 0))
-        self.version = np.append(self.version, _column(more, 0))
-        self.updated = np.append(self.updated, _column(more, NEVER))
-        self.counted = np.append(self.counted, _column(more, NEVER))
-        self.listed = np.append(self.listed, _column(more, 0))
+        known = len(self.shelf_ids)
+        self.shelf_ids = [*self.shelf_ids, *new]
+        self.row_of = self.row_of | {shelf_id: row for row, shelf_id in enumerate(new, known)}
+        self.balances = np.vstack([self.balances, ledger.empty(len(new))])
+        for name in COLUMNS[1:]:
+            setattr(self, name, np.append(getattr(self, name), _column(len(new), FIRST[name])))
 
 
 def _column(rows: int, value: int) -> Column:
