@@ -12,7 +12,13 @@ from math import ceil
 TASK_LEAD_SECONDS = 480
 
 #: Stages in the order in which a step runs them.
-STAGES: tuple[str, ...] = ("shelf_aggregator",)
+STAGES: tuple[str, ...] = (
+    "shelf_aggregator",
+    "batch_state",
+    "warehouse_aggregator",
+    "wh_batch_state",
+    "pos_flattener",
+)
 
 
 def lead_steps(step_seconds: int) -> int:

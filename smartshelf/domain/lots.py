@@ -189,6 +189,14 @@ class LotBook:
 
     # --- folding -------------------------------------------------------------------------------------
 
+    def configure(self, shelf_ids: Iterable[str], at: int) -> None:
+        """Profiles that changed at ``at`` (microseconds since 1970) are an input of their lots' rows."""
+        for shelf_id in shelf_ids:
+            for row in self.index.rows_of.get(shelf_id, ()):
+                for shows in Shows:
+                    if self.version[row, shows]:
+                        self._touch(row, shows, at)
+
     def fold(self, facts: Collection[e.Event]) -> None:
         """Add facts, in order."""
         booked = [(fact, moved) for fact in facts if (moved := self._moved(fact))]
@@ -232,8 +240,11 @@ class LotBook:
                 in_store.add(row)
         for shows, rows in ((Shows.EVERYWHERE, everywhere), (Shows.IN_STORE, in_store)):
             for row in rows:
-                self.version[row, shows] += 1
-                self.updated[row, shows] = max(self.updated[row, shows], at)
+                self._touch(row, shows, at)
+
+    def _touch(self, row: int, shows: Shows, at: int) -> None:
+        self.version[row, shows] += 1
+        self.updated[row, shows] = max(self.updated[row, shows], at)
 
     def _is_redated(self, row: int, fact: e.Count | e.WhIn) -> bool:
         """Take over the dates that a count or a delivery tells; True when a lot in the store had others."""

@@ -6,11 +6,21 @@ from typing import Any
 
 from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
+from spark_apps.jobs.batch_state import BatchState
+from spark_apps.jobs.pos_flattener import PosFlattener
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
+from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
+from spark_apps.jobs.wh_batch_state import WarehouseBatchState
 from spark_apps.runtime.stage import Stage
 
 #: Stages in the order in which a step runs them.
-STAGES: tuple[Stage[Any], ...] = (ShelfAggregator(),)
+STAGES: tuple[Stage[Any], ...] = (
+    ShelfAggregator(),
+    BatchState(),
+    WarehouseAggregator(),
+    WarehouseBatchState(),
+    PosFlattener(),
+)
 #: Jobs with a query of their own; delta_init only makes tables.
 OTHERS = ("delta_init", "raw_sinks", "mirrors")
 ALL = "all"

@@ -71,6 +71,7 @@ class Books:
         """Fold the facts and configuration of the step (``since``, ``at``]; at midnight, forget what is used up."""
         if changes.any:
             self.shelves.configure(changes.profiles, changes.removed, at)
+            self.lots.configure((*changes.profiles, *changes.removed), micros(at))
         self.fold(facts)
         named = chain(changes.profiles, changes.removed, *map(shelves_of, facts))
         self.touched = tuple(sorted(set(named)))

@@ -96,16 +96,16 @@ class Stage(ABC, Generic[S]):
         are not to be changed. Every fact names shelves with a profile, or none.
         """
 
-    def live(self, state: S, pending: Sequence[Event]) -> S:  # noqa: ARG002  # for those that override it
+    def live(self, state: S, pending: Sequence[Event]) -> S:
         """The view of now: a copy of ``state`` with the facts of steps to come, where ``rows`` shows it."""
         return state
 
     def rows(
         self,
-        before: View[S] | None,  # noqa: ARG002
-        after: View[S],  # noqa: ARG002
-        config: StoreConfig,  # noqa: ARG002
-        scope: Scope,  # noqa: ARG002
+        before: View[S] | None,
+        after: View[S],
+        config: StoreConfig,
+        scope: Scope,
     ) -> list[Output]:
         """State rows whose version differs between two live views; all of ``after`` when ``before`` is None."""
         return []
@@ -117,18 +117,18 @@ class Stateless(Stage[None]):
     def new(self) -> None:
         return None
 
-    def load(self, data: bytes) -> None:  # noqa: ARG002
+    def load(self, data: bytes) -> None:
         return None
 
-    def dump(self, state: None) -> bytes:  # noqa: ARG002
+    def dump(self, state: None) -> bytes:
         return b""
 
     def advance(
         self,
-        state: None,  # noqa: ARG002
-        facts: Sequence[Event],  # noqa: ARG002
-        config: StoreConfig,  # noqa: ARG002
-        step: Step,  # noqa: ARG002
-        books: Books,  # noqa: ARG002
+        state: None,
+        facts: Sequence[Event],
+        config: StoreConfig,
+        step: Step,
+        books: Books,
     ) -> tuple[None, list[Output]]:
         return None, []
