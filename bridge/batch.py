@@ -108,7 +108,8 @@ class Batch:
             )
             for store in mark.stores
         ]
-        return msgspec.structs.replace(moved, k=mark.k, n=mark.n, t=mark.t), ticks
+        latest = marks.ticks | {tick.store_id: tick for tick in ticks}
+        return msgspec.structs.replace(moved, k=mark.k, n=mark.n, t=mark.t, ticks=latest), ticks
 
     def _position(self, stream: str, change: _Stream, offsets: dict[str, dict[str, int]]) -> StreamPosition:
         counts = msgspec.structs.replace(
@@ -129,15 +130,48 @@ class Batch:
         tick_partition: Callable[[str], int],
     ) -> list[Record]:
         epoch = self.position.epoch
-        records: list[Record] = [
-            ("sim_ticks", encode(tick), tick.store_id.encode(), tick_partition(tick.store_id)) for tick in ticks
-        ]
+        records = [tick_record(tick, tick_partition) for tick in ticks]
         records += [(OFFSETS_TOPIC, encode(at), stream.encode(), 0) for stream, at in streams.items()]
         if marks != self.position.marks:
-            records.append((OFFSETS_TOPIC, encode(marks), MARKS.encode(), 0))
+            records.append(marks_record(marks))
         records += [(OFFSETS_TOPIC, encode(SeenRecord(epoch=epoch, day=day)), key, 0) for key, day in self.seen.items()]
         records += [(OFFSETS_TOPIC, None, key, 0) for key in forgotten]
         return records
+
+
+def tick_record(tick: Tick, partition: Callable[[str], int]) -> Record:
+    """The message of a tick."""
+    return "sim_ticks", encode(tick), tick.store_id.encode(), partition(tick.store_id)
+
+
+def marks_record(marks: MarksPosition) -> Record:
+    """The message that says which marks have become ticks."""
+    return OFFSETS_TOPIC, encode(marks), MARKS.encode(), 0
+
+
+def extra_ticks(marks: MarksPosition, config: Callable[[str], Offsets]) -> tuple[MarksPosition, list[Tick]]:
+    """For a store that stands still: a tick (k, n + 1) for each store with configuration newer than its last tick.
+
+    The cut stays that of step k: whatever has been forwarded since belongs to the next step.
+    """
+    ticks = [
+        msgspec.structs.replace(tick, k_from=tick.k, n=marks.n + 1, config=latest)
+        for tick in marks.ticks.values()
+        if tick.k == marks.k and _is_newer(latest := config(tick.store_id), tick.config)
+    ]
+    if not ticks:
+        return marks, []
+    latest_ticks = marks.ticks | {tick.store_id: tick for tick in ticks}
+    return msgspec.structs.replace(marks, n=marks.n + 1, ticks=latest_ticks), ticks
+
+
+def _is_newer(config: Offsets, than: Offsets) -> bool:
+    """Whether any partition has come further; it may also seem to have gone back, when tombstones are cleaned up."""
+    return any(
+        offset > than.get(topic, {}).get(partition, -1)
+        for topic, partitions in config.items()
+        for partition, offset in partitions.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import msgspec
 import redis
 
-from bridge.batch import Batch, Settled, Sorter, apply
+from bridge.batch import Batch, Settled, Sorter, apply, extra_ticks, marks_record, tick_record
 from bridge.checks import DECODING_ERRORS, Sender, dead_letter
 from bridge.config_view import ConfigView
 from bridge.inbox import Inbox, MarkEntry, Segment
 from bridge.position import OFFSETS_TOPIC, Position, recorded_epoch
 from smartshelf.contracts.control import Mark
-from smartshelf.contracts.redis_keys import EPOCH, MARKS
+from smartshelf.contracts.redis_keys import EPOCH, MARKS, TARGET, WORLD
 from smartshelf.contracts.topics import FACTS
 from smartshelf.contracts.types import encode
 from smartshelf.errors import Fenced, SmartShelfError, Unavailable
@@ -30,6 +30,8 @@ TRANSACTIONAL_ID = "bridge"
 COUNT = 2_000
 #: Least time between two transactions when nothing is backed up, real seconds: each costs the broker 4 ms.
 GAP = 0.05
+#: Real seconds between two looks, while idle, for configuration that no tick has named yet.
+_LOOK_EVERY = 0.5
 _TELL_EVERY = 5.0
 _AWAY = (redis.ConnectionError, redis.TimeoutError)
 
@@ -57,7 +59,7 @@ class Bridge:
         self._config.catch_up()
         self._sorter = Sorter(self._position, self._writer.partition_of, lambda: datetime.now(UTC))
         self._inbox: Inbox | None = None
-        self._told = self._last_transaction = 0.0
+        self._told = self._looked = self._last_transaction = 0.0
 
     def turn(self) -> None:
         """Wait for entries (at most a second), forward what there is. Raises Fenced when another bridge took over."""
@@ -76,6 +78,8 @@ class Bridge:
                 self._writer.poll()
                 if inbox.waiting_for:
                     self._sleep(GAP)
+                else:
+                    self._tick_while_paused()
         except _AWAY as away:
             # What is read but not forwarded is read again: Redis may come back older than it was.
             self._inbox = None
@@ -186,6 +190,35 @@ class Bridge:
         ids = {stream: at.id for stream, at in settled.streams.items()}
         self._trim(ids | {MARKS: settled.marks.id})
 
+    def _tick_while_paused(self) -> None:
+        """While the world stands at the end of a step, let edits of the configuration take effect all the same."""
+        if time.monotonic() - self._looked < _LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        marks, ticks = extra_ticks(self._position.marks, self._config.state.offsets)
+        if not ticks or not self._world_stands():
+            return
+        partition = self._tick_partition
+        records = [*(tick_record(tick, partition) for tick in ticks), marks_record(marks)]
+
+        def fill(writer: kafka.TransactionalWriter) -> None:
+            for record in records:
+                writer.produce(*record)
+
+        self._writer.transaction(fill)
+        self._position.marks = marks
+        log.info("configuration changed while step %d stands: extra tick %d", marks.k, marks.n)
+
+    def _world_stands(self) -> bool:
+        reached, target = self._redis.hget(WORLD, "t_ms"), self._redis.get(TARGET)
+        at = self._position.marks.t
+        if reached is None or target is None or at is None:
+            return False
+        return int(target) <= int(reached) == round(at.timestamp() * 1000)
+
+    def _tick_partition(self, store_id: str) -> int:
+        return self._writer.partition_of("sim_ticks", store_id)
+
     def _send(self, batch: Batch) -> Settled:
         """One transaction, repeated as a whole until it is committed."""
         settled: list[Settled] = []
@@ -204,7 +237,7 @@ class Bridge:
                 writer.flush()
             if len(offsets) < len(flagged):
                 raise kafka.RepeatTransaction
-            settled[:] = [batch.settle(offsets, lambda store: writer.partition_of("sim_ticks", store))]
+            settled[:] = [batch.settle(offsets, self._tick_partition)]
             for rest in settled[0].records:
                 produce(*rest)
 

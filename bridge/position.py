@@ -13,6 +13,7 @@ import msgspec
 import redis
 from msgspec import Struct
 
+from smartshelf.contracts.control import Tick
 from smartshelf.contracts.redis_keys import MARKS
 from smartshelf.contracts.topics import STREAMS
 
@@ -55,6 +56,8 @@ class MarksPosition(Struct, kw_only=True, frozen=True):
     n: int = 0
     #: Simulated time of that tick.
     t: datetime | None = None
+    #: store -> its last tick
+    ticks: dict[str, Tick] = {}
 
 
 class SeenRecord(Struct, kw_only=True, frozen=True):

@@ -1,6 +1,7 @@
 """The page of a running store, ``streamlit run dashboard/app.py``: navigation only.
 
-A new page is one file in ``pages`` and one line here.
+A new page is one script in ``app_pages`` and one line here. The folder is not called ``pages``: beside the main
+script that name means Streamlit's older kind of multipage app, and the second run of a session then finds no page.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import theme
-from dashboard.pages import pipeline, shelves, store
 from dashboard.queries import feed
 from smartshelf.errors import SmartShelfError
 
@@ -21,9 +21,9 @@ except SmartShelfError as problem:
 
 st.navigation(
     [
-        st.Page(store.show, title="Store", icon=":material/storefront:", url_path="store", default=True),
-        st.Page(shelves.show, title="Shelves", icon=":material/table_rows:", url_path="shelves"),
-        st.Page(pipeline.show, title="Pipeline", icon=":material/conversion_path:", url_path="pipeline"),
+        st.Page("app_pages/store.py", title="Store", icon=":material/storefront:", url_path="store", default=True),
+        st.Page("app_pages/shelves.py", title="Shelves", icon=":material/table_rows:", url_path="shelves"),
+        st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/conversion_path:", url_path="pipeline"),
     ],
     position="top",
 ).run()

@@ -6,28 +6,35 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as papq
 
-from data import tables
+from data import panel, tables
 from data.catalogue import CATALOGUE_FILE, check_scale, expand, load_catalogue
 from data.discounts import weekly_discounts
-from data.opening import opening_lots
+from data.history import DAYS, History, live_until
+from smartshelf.domain import policy
 from smartshelf.errors import BadInput
 
 #: Raised when the files' form changes; code and catalogue are recognised by their hash.
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 MANIFEST = "manifest.json"
 CSV_FOLDER = "db_csv"
+PANEL_FOLDER = "sim_out"
+PANEL = f"{PANEL_FOLDER}/synthetic_1y_panel.parquet"
+HOURS = f"{PANEL_FOLDER}/synthetic_1y_hours.parquet"
+BOOKS = f"{PANEL_FOLDER}/synthetic_1y_books.parquet"
+#: Days lived by a store whose history is not written, so that it opens as one that has lived.
+SETTLING_DAYS = 21
 MOST_STORES = 1_000
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
 #: Opening time: what the first moment of a day named without a time is.
@@ -36,12 +43,13 @@ OPENING = time(7, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Order:
-    """What to build. ``start`` is simulated UTC."""
+    """What to build. ``start`` is simulated UTC; ``history``: which stores get their year written."""
 
     stores: tuple[str, ...]
     scale: float
     seed: int
     start: datetime
+    history: Literal["first", "all"] = "first"
 
 
 @dataclass(frozen=True)
@@ -111,9 +119,10 @@ def _as_json(order: Order) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _source_hash() -> str:
-    """The generators and the catalogue they read: a change of either calls for a new build."""
-    sources = ("build", "catalogue", "discounts", "opening", "tables")
-    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources)]
+    """The generators, their rules and the catalogue they read: a change of any calls for a new build."""
+    sources = ("build", "catalogue", "discounts", "history", "lots", "opening", "panel", "tables")
+    rules = Path(policy.__file__).parent.glob("*.py")
+    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources), *sorted(rules)]
     return _hash(file.read_bytes() for file in files)
 
 
@@ -140,14 +149,18 @@ def _write(folder: Path, order: Order, wanted: dict[str, Any]) -> dict[str, int]
     folder.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
     try:
-        (stage / CSV_FOLDER).mkdir()
-        files = {}
-        for name, table in _files(order):
+        for sub in (CSV_FOLDER, PANEL_FOLDER):
+            (stage / sub).mkdir()
+        files: dict[str, dict[str, Any]] = {}
+        for name, content in _files(order):
             path = stage / name
-            (_write_csv if path.suffix == ".csv" else _write_parquet)(table, path)
-            files[name] = {"rows": table.num_rows, "bytes": path.stat().st_size, "sha256": _hash([path.read_bytes()])}
+            rows = _write_file(content, path)
+            with path.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").hexdigest()
+            files[name] = {"rows": rows, "bytes": path.stat().st_size, "sha256": digest}
         (stage / MANIFEST).write_text(json.dumps({**wanted, "files": files}, indent=2) + "\n")
-        (folder / CSV_FOLDER).mkdir(exist_ok=True)
+        for sub in (CSV_FOLDER, PANEL_FOLDER):
+            (folder / sub).mkdir(exist_ok=True)
         # The manifest goes first and comes last: half a set of new files is never taken for a build.
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in (*files, MANIFEST):
@@ -157,15 +170,25 @@ def _write(folder: Path, order: Order, wanted: dict[str, Any]) -> dict[str, int]
     return {name: file["rows"] for name, file in files.items()}
 
 
-def _files(order: Order) -> Iterable[tuple[str, pa.Table]]:
+def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     catalogue = load_catalogue()
     profiles = expand(catalogue, order.scale)
+    popularity = {category.category: category.popularity for category in catalogue.categories}
     day, start = order.start.date(), order.start
-    stores = []
+    stores: list[tables.Store] = []
+    lived: dict[str, History] = {}
     for store_id in order.stores:
-        store_lots, warehouse_lots = opening_lots(profiles, day, order.seed, store_id)
         offers = weekly_discounts(len(profiles), day, order.seed, scale=order.scale, store_id=store_id)
-        stores.append(tables.Store(store_id, profiles, store_lots, warehouse_lots, offers))
+        written = order.history == "all" or not stores
+        days = DAYS if written else SETTLING_DAYS
+        past = live_until(day, profiles, popularity, offers, seed=order.seed, store_id=store_id, days=days)
+        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers))
+        if written:
+            lived[store_id] = past
+
+    yield PANEL, (part for store_id, past in lived.items() for part in panel.rows(store_id, profiles, past))
+    yield HOURS, pa.concat_tables(panel.hours(*each) for each in lived.items())
+    yield BOOKS, pa.concat_tables(panel.books(store_id, profiles, past) for store_id, past in lived.items())
 
     def together(table: Callable[..., pa.Table], *values: Any, **named: Any) -> pa.Table:
         return pa.concat_tables(table(store, *values, **named) for store in stores).combine_chunks()
@@ -191,6 +214,25 @@ def _files(order: Order) -> Iterable[tuple[str, pa.Table]]:
     yield "store_batches.parquet", store_batches
     yield "warehouse_batches.parquet", warehouse_batches
     yield "all_discounts.parquet", together(tables.all_discounts)
+
+
+def _write_file(content: pa.Table | Iterator[pa.Table], path: Path) -> int:
+    """Write a table, or one that comes in parts; returns its rows."""
+    if not isinstance(content, pa.Table):
+        return _write_parts(content, path)
+    (_write_csv if path.suffix == ".csv" else _write_parquet)(content, path)
+    return int(content.num_rows)
+
+
+def _write_parts(parts: Iterator[pa.Table], path: Path) -> int:
+    rows = 0
+    with papq.ParquetWriter(
+        path, panel.SCHEMA, compression="zstd", store_schema=False, use_dictionary=panel.REPEATED
+    ) as writer:
+        for part in parts:
+            writer.write_table(part, row_group_size=part.num_rows)
+            rows += part.num_rows
+    return rows
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

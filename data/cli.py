@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from data.build import Built, Order, build, parse_start, store_names
+from smartshelf.errors import BadInput
 from smartshelf.settings import settings
 
 app = typer.Typer(help="Generate the data a store starts with.", no_args_is_help=True)
@@ -26,10 +27,11 @@ def build_command(
     scale: Annotated[float | None, typer.Option(help="Multiplies the shelves. Default: the setting SCALE.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes. Default: the setting SEED.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to. Default: the setting SMARTSHELF_DATA.")] = None,
+    history: Annotated[str, typer.Option(help="Stores whose year is written: first or all.")] = "first",
     start: Annotated[str | None, typer.Option(help="First simulated day. Default: the setting SIM_START.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Write profiles, policies, suppliers, opening stock, lots and weekly discounts.
+    """Write profiles, policies, suppliers, a year of history, opening stock, lots and weekly discounts.
 
     Example: smartshelf data build --stores 2 --scale 0.5 --seed 7 --out /tmp/two-small-stores
     """
@@ -39,9 +41,18 @@ def build_command(
         scale=now.scale if scale is None else scale,
         seed=now.seed if seed is None else seed,
         start=_first_moment() if start is None else parse_start(start),
+        history=_which(history),
     )
     built = build(out or now.data_dir, order)
     typer.echo(_as_json(built) if as_json else _as_text(built))
+
+
+def _which(history: str) -> Literal["first", "all"]:
+    if history == "first":
+        return "first"
+    if history == "all":
+        return "all"
+    raise BadInput("No such choice of stores for --history", value=history, remedy="Use first or all.")
 
 
 def _first_moment() -> datetime:

@@ -6,13 +6,12 @@ without a change elsewhere. Stock is never stated apart from lots; it is their s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.catalogue import Profiles
+from data.lots import Days, Integers, Lots, make_lots
 from smartshelf.domain.calendar import Calendar
 from smartshelf.errors import BadInput
 
@@ -32,32 +31,8 @@ DELIVERIES_BACK = 24
 #: A shelf life up to this many days limits what a backroom should hold.
 SHORT_LIFE_DAYS = 45
 
-Integers = NDArray[np.int64]
-Days = NDArray[np.datetime64]
 
-
-@dataclass(frozen=True, eq=False)
-class Lots:
-    """Columns over lots in one place, by shelf and then oldest first.
-
-    ``row`` is the shelf's index in the profiles; dates are whole days; quantity in units, at least 1.
-    """
-
-    row: Integers
-    batch_code: NDArray[np.str_]
-    received_date: Days
-    expiry_date: Days
-    quantity: Integers
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def stock(self, shelves: int) -> Integers:
-        """Units by shelf: the sum of its lots."""
-        return np.bincount(self.row, weights=self.quantity, minlength=shelves).astype(np.int64)
-
-
-def opening_lots(profiles: Profiles, start: date, seed: int, store_id: str = "S01") -> tuple[Lots, Lots]:
+def drawn_lots(profiles: Profiles, start: date, seed: int, store_id: str = "S01") -> tuple[Lots, Lots]:
     """Lots on the shelves and in the backroom on the morning of ``start``, before any delivery of that day.
 
     Every lot came on a delivery day before ``start`` and expires on ``start`` or later. The shelf has
@@ -100,8 +75,8 @@ def opening_lots(profiles: Profiles, start: date, seed: int, store_id: str = "S0
     store_arrival = arrival[store_row, store_place]
     back_arrival = arrival[back_row, back_place + (on_shelf - shared)[back_row]]
     return (
-        _lots(profiles, delivered[store_arrival], store_row, store_units[store_row, store_place]),
-        _lots(profiles, delivered[back_arrival], back_row, back_units[back_row, back_place]),
+        make_lots(profiles, delivered[store_arrival], store_row, store_units[store_row, store_place]),
+        make_lots(profiles, delivered[back_arrival], back_row, back_units[back_row, back_place]),
     )
 
 
@@ -158,14 +133,3 @@ def _batches(whole: Integers, rest: Integers, batch: Integers, lots: Integers) -
     units = (each[:, None] + ((newest < left[:, None]) & (newest >= 0))) * batch[:, None]
     units[:, 0] += rest
     return np.where(newest >= 0, units, 0)
-
-
-def _lots(profiles: Profiles, received: Days, row: Integers, quantity: Integers) -> Lots:
-    shelf, day = profiles.shelf_id[row].tolist(), np.datetime_as_string(received).tolist()
-    return Lots(
-        row=row,
-        batch_code=np.array([f"{s}-{d[2:4]}{d[5:7]}{d[8:10]}" for s, d in zip(shelf, day, strict=True)]),
-        received_date=received,
-        expiry_date=received + profiles.shelf_life_days[row].astype("timedelta64[D]"),
-        quantity=quantity,
-    )

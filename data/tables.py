@@ -13,22 +13,25 @@ from numpy.typing import NDArray
 
 from data.catalogue import Catalogue, Profiles
 from data.discounts import WeeklyDiscounts
-from data.opening import Lots
+from data.lots import Lots
 from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile, WhPolicy
+from smartshelf.domain import fefo, policy
 
 #: Ids of the default rows are the same in every build: an edit by a person survives a second first start.
 POLICY_NAMESPACE = uuid.UUID("5f0c5b0a-6a1e-5c54-9a53-0f9a9c6d3f10")
 
-#: A lot is reported this many days before it expires, but never sooner than a quarter of the product's life.
-NEAR_EXPIRY_DAYS_STORE, NEAR_EXPIRY_DAYS_WAREHOUSE = 5, 10
-
+#: The default rows of a store say what the rules take where no row speaks; what has no fixed value stays null.
 SHELF_DEFAULTS = {
-    "threshold_pct": 30.0,
-    "target_pct": 80.0,
-    "cooldown_minutes": 60,
-    "near_expiry_days": NEAR_EXPIRY_DAYS_STORE,
+    "threshold_pct": policy.SHELF_DEFAULTS["threshold_pct"],
+    "target_pct": policy.SHELF_DEFAULTS["target_pct"],
+    "cooldown_minutes": int(policy.SHELF_DEFAULTS["cooldown_minutes"]),
+    "near_expiry_days": int(policy.SHELF_DEFAULTS["near_expiry_days"]),
 }
-WAREHOUSE_DEFAULTS = {"safety_days": 2.0, "near_expiry_days": NEAR_EXPIRY_DAYS_WAREHOUSE, "service_level": 0.95}
+WAREHOUSE_DEFAULTS = {
+    "safety_days": policy.WAREHOUSE_DEFAULTS["safety_days"],
+    "near_expiry_days": int(policy.WAREHOUSE_DEFAULTS["near_expiry_days"]),
+    "service_level": policy.WAREHOUSE_DEFAULTS["service_level"],
+}
 
 INVENTORY_COLUMNS = (
     "store_id",
@@ -150,8 +153,8 @@ def batches(store: Store, start: datetime, *, warehouse: bool) -> pa.Table:
     here, there = (store.warehouse_lots, store.store_lots) if warehouse else (store.store_lots, store.warehouse_lots)
     other = dict(zip(there.batch_code.tolist(), there.quantity.tolist(), strict=True))
     elsewhere = np.array([other.get(code, 0) for code in here.batch_code.tolist()], dtype=np.int64)
-    days = NEAR_EXPIRY_DAYS_WAREHOUSE if warehouse else NEAR_EXPIRY_DAYS_STORE
-    notice = np.minimum(days, np.maximum(profiles.shelf_life_days[here.row] // 4, 1))
+    days = (WAREHOUSE_DEFAULTS if warehouse else SHELF_DEFAULTS)["near_expiry_days"]
+    notice = fefo.near_expiry_window(days, profiles.shelf_life_days[here.row])
     columns = {
         "store_id": _constant(store.store_id, len(here)),
         "snapshot_ts": _moment(start, len(here)),
@@ -169,7 +172,7 @@ def batches(store: Store, start: datetime, *, warehouse: bool) -> pa.Table:
     }
     table = {name: columns[name] for name in BATCH_COLUMNS}
     table["alert_date"] = here.expiry_date - notice.astype("timedelta64[D]")
-    table["removal_date"] = here.expiry_date + np.timedelta64(1, "D")
+    table["removal_date"] = here.expiry_date + np.timedelta64(fefo.REMOVAL_AFTER_DAYS, "D")
     return pa.table(table)
 
 

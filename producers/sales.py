@@ -74,7 +74,8 @@ class Sales:
     def opening(self, since: int, until: int, stocks: Sequence[int], first: bool) -> Iterator[tuple[int, Lot]]:
         """(shelf, lot with the signed difference) to bring the shelves to their stock at opening, when it is time."""
         day = (until - self._table.first_day) // DAY
-        if not (first or since < self._table.first_day + day * DAY + self._table.opens <= until):
+        opens = self._table.first_day + day * DAY + self._table.opens
+        if not first and not (0 <= day < self._table.days and since < opens <= until):
             return
         wanted = {index: shelf.maximum_stock for index, shelf in enumerate(self._body.shelves)}
         if self._table.stock:

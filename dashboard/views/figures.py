@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from dashboard.queries import Profile, ShelfRow, StoreState, Trend
 from dashboard.views import fill
-from dashboard.views.text import grams, number, percent
+from dashboard.views.text import grams, number, percent, units
 
 #: A line of the trend is drawn from this many readings on.
 SHORTEST_TREND = 4
@@ -179,8 +179,8 @@ def _facts(profile: Profile, row: ShelfRow | None) -> str:
     facts: list[tuple[str, str]] = []
     if row is not None:
         facts += [
-            ("In baskets", f"{number(row.in_baskets)} units"),
-            ("On the way", f"{number(row.on_the_way)} units"),
+            ("In baskets", units(row.in_baskets)),
+            ("On the way", units(row.on_the_way)),
             ("Last change", f"{row.last_update_ts:%d %b, %H:%M}"),
             ("Sensor", sensor_check(row, profile).sentence),
         ]
@@ -191,7 +191,7 @@ def _facts(profile: Profile, row: ShelfRow | None) -> str:
         ("Item weight", grams(profile.item_weight)),
         ("Storage", profile.storage_zone),
         ("Supplier", profile.supplier_id),
-        ("Batch", f"{number(profile.standard_batch_size)} units"),
+        ("Batch", units(profile.standard_batch_size)),
         ("Shelf life", f"{number(profile.shelf_life_days)} days"),
     ]
     return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)

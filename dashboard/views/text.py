@@ -10,6 +10,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u2009")
 
 
+def units(count: int) -> str:
+    """A number of units with its word."""
+    return f"{number(count)} unit{'' if count == 1 else 's'}"
+
+
 def percent(share: float, digits: int = 0) -> str:
     """A ratio 0-1 in percent; never rounded up to 100 while something is missing."""
     shown = share * 100

@@ -14,8 +14,8 @@ import httpx
 import psutil
 import redis
 import sqlalchemy as sa
-from bridge.bench import bench as bench_bridge
 
+from bridge.bench import bench as bench_bridge
 from simulated_time.store import Clock
 from smartshelf.bench.table import Figure, percentile
 from smartshelf.contracts.events import WeightChange

@@ -41,7 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "logs": Entry("smartshelf.stack.cli:app", "What the services say.", _STORE),
     "clock": Entry("simulated_time.cli:app", "Simulated time: status, speed, pause, fast-forward."),
     "data": Entry("data.cli:app", "Generate and check the store's data."),
-    "replay": Entry("producers.cli:app", "A real store's sales through the whole pipeline."),
+    "replay": Entry("smartshelf.cli.replay:replay", "A real store's sales through the whole pipeline."),
     "deadletters": Entry("bridge.cli:app", "What could not be processed, and why."),
     "audit": Entry("smartshelf.audit.cli:audit", "Do the books balance, everywhere alike?"),
     "bench": Entry("smartshelf.bench.cli:bench", "Measure speed and memory; print a table."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 
 from redis import Redis
 
@@ -88,7 +88,7 @@ def first_moment(config: Settings) -> datetime:
     """When the store opens: simulated, or today at the same time of day where time is real."""
     if config.use_simulated_time:
         return config.sim_start
-    return datetime.combine(datetime.now(UTC).date(), time(config.sim_start.hour, tzinfo=UTC))
+    return datetime.combine(datetime.now(UTC).date(), config.sim_start.timetz())
 
 
 def open_stores(service: Service, redis: Redis) -> None:

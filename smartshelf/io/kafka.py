@@ -286,7 +286,12 @@ class TransactionalWriter:
         self._producer.poll(0)
 
     def close(self) -> None:
-        self._producer.close()
+        """Give up the connection; records not yet committed are lost, as they must be."""
+        try:
+            self._producer.close()
+        except KafkaException as fatal:
+            # A fenced producer complains once more; whoever was using it has been told already.
+            log.debug("closing: %s", fatal)
 
     def _again(self, call: Callable[[float], Any]) -> None:
         """librdkafka: a retriable error means 'call the same function again'."""

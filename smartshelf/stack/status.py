@@ -10,8 +10,7 @@ from typing import Any
 import confluent_kafka
 import psutil
 import redis
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import TopicPartition
 
 from bridge.position import OFFSETS_TOPIC
 from simulated_time.cli import to_json as clock_json
@@ -22,7 +21,7 @@ from smartshelf.contracts.topics import STREAMS
 from smartshelf.errors import SmartShelfError
 from smartshelf.io import kafka, redis_stream
 from smartshelf.settings import Settings
-from smartshelf.stack import launcher, probes
+from smartshelf.stack import launcher
 from smartshelf.stack.launcher import Store
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import ProcessInfo, Supervisor
@@ -116,20 +115,27 @@ def _redis_lag(current: Settings) -> dict[str, int]:
 
 
 def _sink_lag(current: Settings) -> dict[str, int]:
-    """Per sink connector; a sink commits every few seconds, so a busy one is never quite at 0."""
-    options = {"bootstrap.servers": current.kafka_bootstrap, "log_level": 0, "error_cb": lambda _: None}
-    admin = AdminClient(options, logger=probes.SILENT)
+    """Per sink connector; a sink commits every few seconds, so a busy one is never quite at 0.
+
+    Asked as a member would ask: AdminClient.list_consumer_group_offsets of librdkafka 2.16 dies with a
+    segmentation fault when the broker has no coordinator for the group yet.
+    """
     waiting = {}
     try:
         for file in sorted(launcher.CONNECTORS.glob("sink-*.json")):
-            group = ConsumerGroupTopicPartitions(f"connect-{file.stem}")
-            (answer,) = admin.list_consumer_group_offsets([group], request_timeout=2).values()
-            committed = {(part.topic, part.partition): part.offset for part in answer.result().topic_partitions}
-            ends = admin.list_offsets(
-                {TopicPartition(*part): OffsetSpec.latest() for part in committed}, request_timeout=2
-            )
+            topics = json.loads(file.read_text())["config"]["topics"].split(",")
+            reader = kafka.consumer(current.kafka_bootstrap, f"connect-{file.stem}", error_cb=lambda _: None)
+            try:
+                there = reader.list_topics(timeout=2).topics
+                parts = [
+                    TopicPartition(topic, p) for topic in topics if topic in there for p in there[topic].partitions
+                ]
+                committed = reader.committed(parts, timeout=2) if parts else []
+                ends = [reader.get_watermark_offsets(part, timeout=2)[1] for part in committed]
+            finally:
+                reader.close()
             waiting[f"connect:{file.stem}"] = sum(
-                end.result().offset - max(committed[part.topic, part.partition], 0) for part, end in ends.items()
+                end - max(part.offset, 0) for part, end in zip(committed, ends, strict=True)
             )
     except confluent_kafka.KafkaException:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -69,10 +70,18 @@ class StoreConfig:
 
     def dump(self) -> bytes:
         """As a versioned binary value."""
-        return codec.pack(FORMAT, [msgspec.to_builtins(profile) for profile in self.profiles.values()])
+        return codec.pack(FORMAT, msgspec.msgpack.encode(list(self.profiles.values())))
 
     @classmethod
     def load(cls, data: bytes) -> StoreConfig:
         """From a versioned binary value."""
-        rows = codec.unpack(data, FORMAT, "config")
-        return cls({row["shelf_id"]: msgspec.convert(row, ShelfProfile) for row in rows})
+        return cls(dict(_profiles(codec.unpack(data, FORMAT, "config"))))
+
+
+_decode = msgspec.msgpack.Decoder(list[ShelfProfile]).decode
+
+
+@lru_cache(maxsize=64)
+def _profiles(body: bytes) -> dict[str, ShelfProfile]:
+    """Decoded once per worker and change: profiles are the largest part of the state and seldom change."""
+    return {profile.shelf_id: profile for profile in _decode(body)}

@@ -206,11 +206,11 @@ class StoreEngine:
     def _receive_fact(self, fact: Fact) -> None:
         job, pending = fact.job, self._runtime.pending
         if job is None or fact.event is None:
-            pending.facts.append(fact)
+            pending.add(fact)
             return
         step = fact.event.step
         if step is None:
-            pending.facts.append(Fact(fact.record, None, "a fact of a job must name its step"))
+            pending.add(Fact(fact.record, None, "a fact of a job must name its step"))
         elif job not in self._own or self._runtime.last[0] <= step <= self._runtime.silent_until:
             self._pend_business(job, step, fact)
         # Otherwise it is one of our own that was counted from memory.

@@ -6,6 +6,7 @@ and count one step later, in the order of the stages, whether they come from mem
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -34,20 +35,23 @@ class Business(NamedTuple):
 
 @dataclass
 class Pending:
-    """Everything that waits, of one store."""
+    """Everything that waits, of one store. Facts wait by (topic, partition), in the order of their offsets."""
 
-    facts: list[Fact] = field(default_factory=list)
+    facts: dict[tuple[str, int], deque[Fact]] = field(default_factory=dict)
     business: list[Business] = field(default_factory=list)
     config: list[Record] = field(default_factory=list)
 
+    def add(self, fact: Fact) -> None:
+        """A fact from the bridge; offsets of a partition come rising."""
+        self.facts.setdefault((fact.record.topic, fact.record.partition), deque()).append(fact)
+
     def take_facts(self, cut: Mapping[str, Mapping[str, int]]) -> list[Fact]:
         """The bridge's facts inside a cut, by (topic, partition, offset)."""
-        inside = [f for f in self.facts if within(cut, f.record.topic, f.record.partition, f.record.offset)]
-        if len(inside) < len(self.facts):
-            self.facts = [f for f in self.facts if not within(cut, f.record.topic, f.record.partition, f.record.offset)]
-        else:
-            self.facts = []
-        inside.sort(key=_position)
+        inside: list[Fact] = []
+        for (topic, partition), waiting in sorted(self.facts.items(), key=lambda item: item[0]):
+            end = cut.get(topic, {}).get(str(partition), -1)
+            while waiting and waiting[0].record.offset <= end:
+                inside.append(waiting.popleft())
         return inside
 
     def take_business(self, step: int) -> list[Fact]:
@@ -67,14 +71,15 @@ class Pending:
         for business in sorted(self.business, key=lambda b: (b.step, b.order)):
             if business.fact.event is not None:
                 yield business.topic, business.fact.event
-        for fact in sorted(self.facts, key=_position):
-            if fact.event is not None:
-                yield fact.record.topic, fact.event
+        for _, waiting in sorted(self.facts.items(), key=lambda item: item[0]):
+            for fact in waiting:
+                if fact.event is not None:
+                    yield fact.record.topic, fact.event
 
     def plain(self) -> list[Any]:
         """As plain values."""
         return [
-            [tuple(f.record) for f in self.facts],
+            [tuple(fact.record) for _, waiting in sorted(self.facts.items()) for fact in waiting],
             [(b.job, b.step, b.number, tuple(b.fact.record)) for b in self.business],
             [tuple(record) for record in self.config],
         ]
@@ -83,18 +88,13 @@ class Pending:
     def of(cls, plain: Iterable[Any]) -> Pending:
         """From plain values."""
         facts, business, config = plain
-        return cls(
-            [fact_of(Record(*row)) for row in facts],
-            [_business(*row) for row in business],
-            [Record(*row) for row in config],
-        )
+        pending = cls(business=[_business(*row) for row in business], config=[Record(*row) for row in config])
+        for row in facts:
+            pending.add(fact_of(Record(*row)))
+        return pending
 
 
 def _business(job: str, step: int, number: Iterable[int], row: Iterable[Any]) -> Business:
     fact = fact_of(Record(*row))
     first, second = number
     return Business(job, step, fact.record.topic, (first, second), fact)
-
-
-def _position(fact: Fact) -> tuple[str, int, int]:
-    return fact.record.topic, fact.record.partition, fact.record.offset

@@ -73,9 +73,7 @@ class TwinClock:
 
     def advance_to(self, moment: datetime) -> datetime:
         if moment <= self.time:
-            raise BadInput(
-                f"The clock cannot be set back: the store has lived until {self.time}", remedy="Name a later time."
-            )
+            raise BadInput("The clock cannot be set back", value=moment, remedy="Name a later time.")
         self._order(f"advance {moment:%Y-%m-%dT%H:%M}")
         self.time, self.paused = moment, True
         return moment

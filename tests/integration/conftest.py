@@ -16,10 +16,12 @@ from tests.integration.servers import Servers, eventually
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Redis, Kafka and Postgres, running and empty."""
     servers = Servers(tmp_path_factory.mktemp("real servers"))
-    servers.run("up", "--only", "redis,kafka,postgres")
-    yield servers
-    servers.run("down")
-    servers.run("reset", "--yes")
+    try:
+        servers.run("up", "--only", "redis,kafka,postgres")
+        yield servers
+    finally:
+        servers.run("down")
+        servers.run("reset", "--yes")
 
 
 @pytest.fixture(scope="session")

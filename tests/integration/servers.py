@@ -31,6 +31,7 @@ class Servers:
             # Programs and jars are fetched once per checkout, not once per test run.
             "SMARTSHELF_JARS": os.environ.get("SMARTSHELF_JARS", str(CHECKOUT / ".smartshelf" / "jars")),
             "STORES": "S01,S02",
+            "PYTHONFAULTHANDLER": "1",
         }
         packages = Path(os.environ.get("SMARTSHELF_HOME", CHECKOUT / ".smartshelf")) / "packages"
         if packages.is_dir():

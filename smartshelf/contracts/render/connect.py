@@ -122,8 +122,17 @@ def sink(table: Table) -> dict[str, Any]:
 
 
 def source(tables: Iterable[Table]) -> dict[str, Any]:
-    """Postgres -> Kafka: all source tables by one replication slot, one message per changed row."""
+    """Postgres -> Kafka: all source tables by one replication slot, one message per changed row.
+
+    TypeError for a table with a date: Debezium writes days since 1970 or ``2026-01-31Z``, never an ISO date.
+    """
     captured = list(tables)
+    for table in captured:
+        for part in columns(table.row):
+            if isinstance(part.type, Scalar) and part.type.kind == "date":
+                raise TypeError(
+                    f"{table.full_name}.{part.name}: a captured date arrives as no ISO date; use a moment or text"
+                )
     schemas = sorted({table.schema for table in captured} | {HEARTBEAT_TABLE.split(".")[0]})
     return {
         "name": SOURCE,

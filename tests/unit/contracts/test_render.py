@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from typing import ClassVar
 
 import msgspec
 import pyarrow as pa
@@ -13,9 +14,10 @@ from pyspark.sql import types as t
 from smartshelf.contracts import events as e
 from smartshelf.contracts.render import arrow, connect, jsonschema, markdown, postgres, spark
 from smartshelf.contracts.render.postgres import TableColumn
-from smartshelf.contracts.rows import JobProgress, ShelfPolicy, ShelfProfile, ShelfState
+from smartshelf.contracts.rows import JobProgress, Row, ShelfPolicy, ShelfProfile, ShelfState
 from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS
+from smartshelf.contracts.types import CalendarDate
 
 NOW = datetime(2026, 1, 1, 7, tzinfo=UTC)
 RECEIPT = e.PosTransaction(
@@ -146,6 +148,15 @@ def test_only_a_table_that_keeps_no_history_deletes_on_a_tombstone() -> None:
     kept = Table("ops", "shelf_state", ShelfState, "sink", deletes=False)
     assert connect.sink(kept)["config"]["delete.enabled"] == "false"
     assert connect.sink(SHELF_STATE)["config"]["delete.enabled"] == "true"
+
+
+def test_a_date_in_a_captured_table_is_refused() -> None:
+    class Dated(Row, kw_only=True):
+        primary_key: ClassVar = ("day",)
+        day: CalendarDate
+
+    with pytest.raises(TypeError, match=r"config\.dated\.day: a captured date arrives as no ISO date"):
+        connect.source([Table("config", "dated", Dated, "source")])
 
 
 def test_connector_values_are_all_text_and_hold_no_secret() -> None:

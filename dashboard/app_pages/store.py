@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import components
-from dashboard.pages.clock_bar import CALENDAR, clock_bar
+from dashboard.controls import CALENDAR, choose_store, clock_bar
 from dashboard.queries import Feed, Profile, StoreState, feed
 from dashboard.views import figures, fill, floor, freshness
 
@@ -29,14 +29,6 @@ def show() -> None:
         _search(products)
     st.session_state.setdefault("shelf", floor.picked_shelf(st.query_params.get("shelf"), products))
     st.fragment(_live, run_every=period)(shared, store_id)
-
-
-def choose_store(shared: Feed) -> str:
-    """The store to show; a choice only where there are several."""
-    stores = shared.stores()
-    if len(stores) == 1:
-        return stores[0]
-    return st.selectbox("Store", stores, key="store", bind="query-params", label_visibility="collapsed") or stores[0]
 
 
 def _search(products: Mapping[str, Profile]) -> None:
@@ -125,3 +117,6 @@ def _urgent(state: StoreState | None, products: Mapping[str, Profile]) -> None:
             on_pick=lambda: _open(st.session_state["urgent_list"].picked),
         )
         st.caption("Select a shelf here or on the map to see its details.")
+
+
+show()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.pages.clock_bar import clock_bar
-from dashboard.pages.store import choose_store
+from dashboard.controls import choose_store, clock_bar
 from dashboard.queries import Feed, feed
 from dashboard.views import fill, table
 from dashboard.views.text import number
@@ -57,3 +56,6 @@ def _rows(shared: Feed, store_id: str, wish: table.Filter) -> None:
             "Last change": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone="UTC"),
         },
     )
+
+
+show()

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard.pages.clock_bar import CALENDAR, clock_bar
-from dashboard.pages.store import choose_store
+from dashboard.controls import CALENDAR, choose_store, clock_bar
 from dashboard.queries import Feed, feed
 from dashboard.views import figures, freshness
 from dashboard.views.freshness import Source
@@ -59,3 +58,6 @@ CHECKS: tuple[Callable[[Feed, str], Source], ...] = (_shelves, _steps, _changes,
 
 def _checks(shared: Feed, store_id: str) -> None:
     st.html(freshness.cards_html([check(shared, store_id) for check in CHECKS]))
+
+
+show()

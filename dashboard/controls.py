@@ -1,8 +1,8 @@
-"""The store's time with its controls, on top of every page."""
+"""What every page has on top: the store's time with its controls, and the choice of the store."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import streamlit as st
 
@@ -31,9 +31,19 @@ def clock_bar(feed: Feed) -> None:
         st.html(timebar.time_html(status, CALENDAR), width="content")
         if status is not None:
             _controls(feed, status)
-    outcome = st.session_state.get("outcome")
-    if outcome and not outcome.done:
-        st.warning(outcome.sentence, icon=":material/info:")
+    # Streamlit refuses to show anything from within a callback of a fragment.
+    outcome: actions.Outcome | None = st.session_state.pop("outcome", None)
+    if outcome is not None:
+        icon, duration = ("schedule", "short") if outcome.done else ("error", "long")
+        st.toast(outcome.sentence, icon=f":material/{icon}:", duration=duration)
+
+
+def choose_store(feed: Feed) -> str:
+    """The store to show; a choice only where there are several."""
+    stores = feed.stores()
+    if len(stores) == 1:
+        return stores[0]
+    return st.selectbox("Store", stores, key="store", bind="query-params", label_visibility="collapsed") or stores[0]
 
 
 def _controls(feed: Feed, status: Status) -> None:
@@ -82,23 +92,15 @@ def _fast_forward(feed: Feed, status: Status) -> None:
                 on_click=_order,
                 args=(feed, actions.advance_to(when)),
             )
-        goal = st.datetime_input(
-            "To a moment (store time)",
-            value=_round_up(status.now + timedelta(hours=1)),
-            key="goal",
-            step=timedelta(minutes=15),
-            on_change="ignore",
-        )
-        if goal is not None:
-            st.button("Go", key="go", type="primary", width="stretch", on_click=_go, args=(feed,))
-
-
-def _round_up(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(hours=1)
+        later = status.now.replace(minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(hours=2)
+        st.session_state.setdefault("goal", later)
+        st.datetime_input("To a moment (store time)", key="goal", step=timedelta(minutes=15), on_change="ignore")
+        st.button("Go", key="go", type="primary", width="stretch", on_click=_go, args=(feed,))
 
 
 def _go(feed: Feed) -> None:
-    _order(feed, actions.advance_to(st.session_state["goal"].replace(tzinfo=UTC)))
+    if (goal := st.session_state["goal"]) is not None:
+        _order(feed, actions.advance_to(goal.replace(tzinfo=UTC)))
 
 
 def _new_speed(feed: Feed) -> None:
@@ -108,7 +110,4 @@ def _new_speed(feed: Feed) -> None:
 
 
 def _order(feed: Feed, order: actions.Order) -> None:
-    outcome = actions.perform(feed, order)
-    st.session_state["outcome"] = outcome
-    if outcome.done:
-        st.toast(outcome.sentence, icon=":material/schedule:")
+    st.session_state["outcome"] = actions.perform(feed, order)

@@ -1,0 +1,89 @@
+"""A checkpoint that is lost, damaged or not ours is told, rebuilt from the brought-forward state, and the same."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from smartshelf.contracts.rows import ShelfState
+from smartshelf.io import delta
+from spark_apps import tables
+from tests.spark.log import StoreLog
+from tests.spark.running import SparkStore
+
+pytestmark = [pytest.mark.spark, pytest.mark.servers]
+
+STAGE = "shelf_aggregator"
+
+
+def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spark_store: SparkStore) -> None:
+    store = spark_store
+    eve = datetime(2026, 1, 31, 23, 50, tzinfo=UTC)
+    logs = [StoreLog(name, seed=seed, start=eve).open().live(25) for seed, name in enumerate(("S01", "S02", "S05"))]
+    steps = {log.store: log.last_step for log in logs}
+    store.feed.feed(*logs)
+    store.start(STAGE)
+    store.until_step(**steps)
+    assert store.stop() == 0
+    before, letters = _truth(store), store.letters()
+    carried = delta.read(tables.job_state_path(store.config.delta_root))
+    assert {(row["store_id"], row["step"]) for row in carried} == {(log.store, 10) for log in logs}
+
+    shutil.rmtree(store.config.checkpoints / "store" / "v1")
+    store.start(STAGE)
+    store.until(lambda: {row.epoch for row in store.states().values()} == {2}, "the new epoch")
+    assert "rebuilt as epoch 2: its checkpoint is gone" in store.said()
+    assert _truth(store) == before
+    assert store.letters() == letters, "what was refused before is not told again"
+    assert _marks(store) == {name: [k] for name, k in steps.items()}, "what was decided is not decided again"
+
+    for log in logs:
+        log.live(10)
+    store.feed.feed(*logs)
+    steps = {log.store: log.last_step for log in logs}
+    store.until_step(**steps)
+    store.kill()
+    _adds_up(store, logs)
+
+    for log in logs:
+        log.live(5)
+    store.feed.feed(*logs)
+    _damage(store)
+    store.start(STAGE)
+    assert store.ended() == 3
+    assert "its checkpoint is damaged" in store.said()
+    store.start(STAGE)
+    steps = {log.store: log.last_step for log in logs}
+    store.until_step(**steps)
+    assert {row.epoch for row in store.states().values()} == {3}
+    _adds_up(store, logs)
+    marks = _marks(store)
+    assert all(ks == sorted(set(ks)) and ks[-1] == steps[name] for name, ks in marks.items())
+
+
+def _truth(store: SparkStore) -> dict[tuple[str, str], ShelfState]:
+    return {key: msgspec.structs.replace(row, epoch=0, as_of_step=0) for key, row in store.states().items()}
+
+
+def _marks(store: SparkStore) -> dict[str, list[int]]:
+    return {name: [mark.k for mark in marks] for name, marks in store.done().items()}
+
+
+def _adds_up(store: SparkStore, logs: list[StoreLog]) -> None:
+    states = store.states()
+    for log in logs:
+        for shelf, places in log.plain_sum().items():
+            row = states[log.store, shelf]
+            assert (row.current_stock, row.in_baskets) == (places.get("SHELF", 0), places.get("BASKET", 0))
+
+
+def _damage(store: SparkStore) -> None:
+    """Cut every file of the state store short, as a lost disk write would."""
+    files = [path for path in (store.config.checkpoints / "store" / "v2" / "state").rglob("*") if path.is_file()]
+    cut = [path for path in files if path.suffix in (".changelog", ".zip")]
+    assert cut
+    for path in cut:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

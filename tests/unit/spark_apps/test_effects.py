@@ -1,0 +1,172 @@
+"""The effects of a batch: one transaction, in order, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from smartshelf.contracts.control import Done
+from smartshelf.contracts.rows import JobProgress
+from smartshelf.io.delta import DeltaSink, read
+from spark_apps.runtime.effects import JOB_STATE, Effects
+from spark_apps.runtime.processor import COLUMNS
+
+Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int]
+
+
+class Broker:
+    """Stands for the transactional writer: committed records, in order, with their offsets."""
+
+    def __init__(self) -> None:
+        self.committed: list[tuple[str, Any]] = []
+        self.fail_once = False
+        self._open: list[tuple[str, Any]] = []
+        self._reports: list[Callable[[], None]] = []
+
+    def transaction(self, fill: Callable[[Broker], None]) -> None:
+        while True:
+            self._open, self._reports = [], []
+            fill(self)
+            if not self.fail_once:
+                self.committed += self._open
+                return
+            self.fail_once = False  # aborted: the whole transaction is filled again
+
+    def produce(self, topic: str, value: Any, key: Any = None, partition: int = 0, on_delivery: Any = None) -> None:
+        offset = sum(name == topic for name, _ in self.committed + self._open)
+        self._open.append((topic, value))
+        if on_delivery:
+            self._reports.append(lambda: on_delivery(None, _Message(topic, partition, offset)))
+
+    def flush(self) -> None:
+        for report in self._reports:
+            report()
+        self._reports = []
+
+    def partition_of(self, topic: str, store_id: str) -> int:
+        return {"S01": 0, "S02": 1}[store_id]
+
+    def of(self, topic: str) -> list[Any]:
+        return [value for name, value in self.committed if name == topic]
+
+
+class _Message:
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        self.topic, self.partition, self.offset = (lambda: topic), (lambda: partition), (lambda: offset)
+
+
+def table(*rows: Row) -> pa.Table:
+    types = dict(zip(COLUMNS, [*[pa.string()] * 4, pa.binary(), pa.binary(), pa.int64()], strict=True))
+    return pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], pa.schema(types.items()))
+
+
+def state(store: str, value: bytes = b"{}") -> Row:
+    return store, "record", "shelf_aggregator", "shelf_state", b"k", value, 0
+
+
+def done(store: str, k: int) -> Row:
+    return store, "done", "shelf_aggregator", None, None, None, k
+
+
+def step(store: str, k: int) -> Row:
+    return store, "step", "", None, None, None, k
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def make(broker: Broker, tmp_path: Path) -> Callable[..., Effects]:
+    def made(progress: JobProgress | None = None, checkpoint: str = "C1", epoch: int = 1) -> Effects:
+        sink = DeltaSink(tmp_path / "job_state", JOB_STATE)
+        return Effects("store", epoch, broker, lambda: checkpoint, progress, sink)  # type: ignore[arg-type]
+
+    return made
+
+
+def progress_of(broker: Broker) -> JobProgress:
+    return msgspec.json.decode(broker.of("job_progress")[-1], type=JobProgress)
+
+
+def test_done_marks_come_after_the_records_and_name_where_they_went(
+    make: Callable[..., Effects], broker: Broker
+) -> None:
+    make().take(table(done("S02", 7), state("S01"), state("S02"), state("S02"), done("S01", 5)), 0)
+    assert [topic for topic, _ in broker.committed] == [*["shelf_state"] * 3, *["world_tasks"] * 2, "job_progress"]
+    marks = [msgspec.json.decode(value, type=Done) for value in broker.of("world_tasks")]
+    assert [(mark.store_id, mark.k, mark.offsets) for mark in marks] == [
+        ("S02", 7, {"shelf_state": {"1": 2}}),
+        ("S01", 5, {"shelf_state": {"0": 0}}),
+    ]
+
+
+def test_a_batch_that_was_sent_is_not_sent_again_after_a_restart(make: Callable[..., Effects], broker: Broker) -> None:
+    batch = table(state("S01"), done("S01", 3), step("S01", 3))
+    make().take(batch, 4)
+    before = list(broker.committed)
+    restarted = make(progress_of(broker))
+    restarted.take(batch, 4)
+    assert broker.committed == before
+    restarted.take(batch, 5)
+    assert len(broker.committed) == 2 * len(before)
+
+
+def test_the_same_batch_number_of_another_checkpoint_is_another_batch(
+    make: Callable[..., Effects], broker: Broker
+) -> None:
+    make().take(table(state("S01")), 4)
+    make(progress_of(broker), checkpoint="C2", epoch=2).take(table(state("S01")), 0)
+    assert len(broker.of("shelf_state")) == 2
+
+
+def test_a_transaction_that_is_repeated_counts_once(make: Callable[..., Effects], broker: Broker) -> None:
+    broker.fail_once = True
+    make().take(table(state("S01"), done("S01", 3)), 0)
+    (mark,) = broker.of("world_tasks")
+    assert msgspec.json.decode(mark, type=Done).offsets == {"shelf_state": {"0": 0}}
+
+
+def test_progress_never_goes_back_and_remembers_what_was_sent_before(
+    make: Callable[..., Effects], broker: Broker
+) -> None:
+    effects = make()
+    effects.take(table(state("S01"), step("S01", 9), step("S02", 4)), 0)
+    effects.take(table(step("S01", 3)), 1)
+    known = progress_of(broker)
+    assert (known.batch_id, known.steps) == (1, {"S01": 9, "S02": 4})
+    assert known.offsets == {"shelf_state": {"0": 0}}
+
+
+def test_a_batch_without_rows_is_still_known(make: Callable[..., Effects], broker: Broker) -> None:
+    make().take(table(), 6)
+    assert progress_of(broker).batch_id == 6
+
+
+def test_a_state_is_brought_forward_once_also_when_the_batch_is_replayed(
+    make: Callable[..., Effects], broker: Broker, tmp_path: Path
+) -> None:
+    at = datetime(2026, 2, 1, tzinfo=UTC)
+    batch = table(("S01", "carried", "", None, msgspec.json.encode(at), b"state", 10))
+    make().take(batch, 0)
+    make(progress_of(broker)).take(batch, 0)
+    (row,) = read(tmp_path / "job_state")
+    assert (row["store_id"], row["step"], row["at"], row["state"]) == ("S01", 10, at, b"state")
+
+
+def test_why_the_query_failed_is_kept_as_it_was(make: Callable[..., Effects]) -> None:
+    class Broken:
+        def toArrow(self) -> pa.Table:  # noqa: N802  # Spark's name
+            raise ValueError("no rows")
+
+    effects = make()
+    with pytest.raises(ValueError, match="no rows"):
+        effects(Broken(), 0)
+    assert isinstance(effects.failure, ValueError)

@@ -1,0 +1,76 @@
+"""Choosing jobs, and telling a failed query in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from smartshelf.contracts.stages import STAGES
+from smartshelf.contracts.topics import TOPICS
+from smartshelf.errors import Fenced, SettingError
+from spark_apps import jobs, queries, session, store
+from spark_apps.queries import Query, QueryFailed, StartAgain
+
+
+def test_all_means_every_job_and_a_list_means_these() -> None:
+    assert set(jobs.select("all")) == {*STAGES, "raw_sinks", "mirrors", "delta_init"}
+    assert jobs.select("mirrors, shelf_aggregator") == ("mirrors", "shelf_aggregator")
+
+
+@pytest.mark.parametrize("names", ["mirors", "", " , "])
+def test_an_unknown_job_is_told_with_the_known_ones(names: str) -> None:
+    with pytest.raises(SettingError, match="shelf_aggregator"):
+        jobs.select(names)
+
+
+def test_no_stage_reads_the_simulations_truth() -> None:
+    assert not any(TOPICS[topic].truth for topic in store.topics_of(jobs.STAGES))
+
+
+def test_all_stages_together_are_the_job_store_and_fewer_have_their_own_identity() -> None:
+    assert store.job_name(jobs.STAGES) == "store"
+    assert store.job_name(()) != "store"
+
+
+def test_comments_and_blank_lines_are_no_settings() -> None:
+    assert session.defaults("# why\n\nspark.a   b c\n") == {"spark.a": "b c"}
+
+
+def test_the_telling_line_of_a_stack_trace_is_the_reason() -> None:
+    trace = (
+        "org.apache.spark.SparkException: Job aborted\n\tat x.y.Z\nTraceback:\nRuntimeError: a tick is missing\n\tat q"
+    )
+    assert queries.reason(trace) == "RuntimeError: a tick is missing"
+
+
+class Ended:
+    """A query that has ended with an error."""
+
+    isActive = False  # noqa: N815  # Spark's name
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def exception(self) -> str:
+        return self.text
+
+
+def test_a_query_that_lost_kafka_is_to_be_started_again() -> None:
+    with pytest.raises(StartAgain, match="lost Kafka"):
+        Query("store", Ended("org.apache.kafka.common.errors.TimeoutException: no answer")).check()
+
+
+def test_a_repaired_checkpoint_is_to_be_started_again() -> None:
+    query = Query("store", Ended("CANNOT_LOAD_STATE_STORE"), repair=lambda text: "the checkpoint is damaged")
+    with pytest.raises(StartAgain, match="damaged"):
+        query.check()
+
+
+def test_a_fenced_writer_says_so_and_not_what_spark_makes_of_it() -> None:
+    with pytest.raises(Fenced):
+        Query("store", Ended("Py4JException"), failure=lambda: Fenced("another one is at work")).check()
+
+
+def test_any_other_error_is_a_failure_with_its_reason() -> None:
+    with pytest.raises(QueryFailed, match="ValueError: x") as failed:
+        Query("store", Ended("ValueError: x")).check()
+    assert failed.value.exit_code == 1
