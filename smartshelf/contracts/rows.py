@@ -115,6 +115,27 @@ class WhBatchState(MirrorRow, kw_only=True):
     last_update_ts: Moment
 
 
+class ProductTotal(MirrorRow, kw_only=True):
+    """All units of one product in the store's care; from its shelf's and its backroom's row.
+
+    ``version`` is the sum of theirs, ``as_of_step`` the later one.
+    """
+
+    primary_key: ClassVar = ("store_id", "shelf_id")
+
+    store_id: Id
+    shelf_id: Id
+    category: str
+    subcategory: str
+    on_shelf: Balance
+    in_baskets: Balance
+    on_the_way: Balance
+    in_backroom: Balance
+    total: Balance
+    on_order: Balance
+    last_update_ts: Moment
+
+
 class DailyDiscount(MirrorRow, kw_only=True):
     """What the tills take off on one day; ``batch_code`` ``*`` = the whole shelf."""
 

@@ -31,7 +31,6 @@ FIRST: dict[str, int] = {
     "version": 0,
     "updated": NEVER,
     "counted": NEVER,
-    "listed": 0,
     "reserved": 0,
     "on_order": 0,
     "wh_version": 0,
@@ -67,7 +66,7 @@ class ShelfBook:
     """Balances of every shelf that has ever been configured or moved, one row each, in order of appearance.
 
     ``weight`` is in milligrams, ``updated`` and ``counted`` (last count on the shelf) in microseconds since 1970.
-    ``listed``: 1 while the shelf has a profile; a shelf without one keeps its units but is not shown.
+    A shelf that lost its profile keeps its row: units do not vanish because a description does.
     ``reserved``: units of its open restock plan still to be taken from the backroom, ``on_order``: ordered and
     not received (``orders``: by order); ``wh_version`` and ``wh_updated`` tell of these and of the backroom.
     """
@@ -78,7 +77,6 @@ class ShelfBook:
     version: Column = field(default_factory=lambda: _column(0, 0))
     updated: Column = field(default_factory=lambda: _column(0, NEVER))
     counted: Column = field(default_factory=lambda: _column(0, NEVER))
-    listed: Column = field(default_factory=lambda: _column(0, 0))
     reserved: Column = field(default_factory=lambda: _column(0, 0))
     on_order: Column = field(default_factory=lambda: _column(0, 0))
     wh_version: Column = field(default_factory=lambda: _column(0, 0))
@@ -98,17 +96,13 @@ class ShelfBook:
         # Books that know the same shelves share their names: _ensure makes new ones.
         return ShelfBook(self.shelf_ids, **columns, orders=dict(self.orders), row_of=self.row_of)
 
-    def configure(self, present: Iterable[str], gone: Iterable[str], at: datetime) -> None:
-        """Profiles that were added, changed or deleted at ``at``: each is an input of its row."""
-        present, gone = tuple(present), tuple(gone)
-        self._ensure((*present, *gone))
-        instant = micros(at)
-        for listed, shelf_ids in ((1, present), (0, gone)):
-            for shelf_id in shelf_ids:
-                row = self.row_of[shelf_id]
-                self.listed[row] = listed
-                self._touch(row, instant)
-                self._touch_backroom(row, instant)
+    def configure(self, shelf_ids: Iterable[str], at: datetime) -> None:
+        """Profiles of these shelves were added, changed or deleted at ``at``: an input of each one's rows."""
+        shelf_ids = tuple(shelf_ids)
+        self._ensure(shelf_ids)
+        for shelf_id in shelf_ids:
+            self._touch(self.row_of[shelf_id], micros(at))
+            self._touch_backroom(self.row_of[shelf_id], micros(at))
 
     def fold(self, facts: Collection[e.Event]) -> None:
         """Add facts, in order."""

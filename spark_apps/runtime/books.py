@@ -70,8 +70,9 @@ class Books:
     def advance(self, facts: Sequence[Event], changes: Changes, at: datetime, since: datetime) -> None:
         """Fold the facts and configuration of the step (``since``, ``at``]; at midnight, forget what is used up."""
         if changes.any:
-            self.shelves.configure(changes.profiles, changes.removed, at)
-            self.lots.configure((*changes.profiles, *changes.removed), micros(at))
+            shelf_ids = (*changes.profiles, *changes.removed)
+            self.shelves.configure(shelf_ids, at)
+            self.lots.configure(shelf_ids, micros(at))
         self.fold(facts)
         named = chain(changes.profiles, changes.removed, *map(shelves_of, facts))
         self.touched = tuple(sorted(set(named)))
