@@ -14,12 +14,8 @@ from smartshelf.io.delta import POSITION
 from spark_apps.runtime.effects import JOB_STATE
 
 RAW: tuple[Topic, ...] = tuple(topic for topic in TOPICS.values() if topic.raw)
-#: Topics whose latest rows Delta keeps as well; receipts stand in the archive as they were printed.
-MIRRORED: tuple[Table, ...] = tuple(
-    table for table in TABLES.values() if table.direction == "sink" and not table.topic.name.startswith("pos_")
-)
-#: Folder of a mirror by the schema of its table in Postgres.
-FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics"}
+#: Topics whose latest rows Delta keeps as well.
+MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.delta)
 
 
 def raw_schema(topic: Topic) -> pa.Schema:
@@ -34,7 +30,7 @@ def raw_path(root: Path, topic: Topic) -> Path:
 
 def mirror_path(root: Path, table: Table) -> Path:
     """The latest rows of a topic."""
-    return root / FOLDERS[table.schema] / table.name
+    return root / (table.delta or "")
 
 
 def totals_path(root: Path) -> Path:

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
+import redis
 import sqlalchemy as sa
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from smartshelf.audit.books import Balances, Sequences, ShelfKey
+from producers.truth import shelves_of_the_world
+from smartshelf.audit.books import Balances, Key, LotKey, Sequences, ShelfKey
 from smartshelf.audit.cut import Cut
-from smartshelf.contracts.events import Count, DeadLetter, Evidence
-from smartshelf.contracts.ledger import MOVEMENTS
-from smartshelf.contracts.rows import ShelfState
+from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
+from smartshelf.contracts.ledger import EXPIRED, Place
+from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS
 from smartshelf.domain import ledger
 from smartshelf.domain.ledger import Moved
+from smartshelf.domain.lots import LotPlace
 from smartshelf.errors import Unavailable
 from smartshelf.io import kafka, postgres
 from smartshelf.settings import Settings
 
 #: Topics whose facts move units or weigh.
 BOOKED = ("shelf_events", "pos_transactions", "wh_events")
+#: Tables that stages write and Connect and Spark mirror.
+MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.direction == "sink")
+#: What tells what is true as of a step, beside ``wh_out`` (PROTOCOL, Tests).
+HASHED = (
+    "state.shelf_state",
+    "state.wh_state",
+    "state.shelf_batch_state",
+    "state.wh_batch_state",
+    "ops.shelf_restock_plan",
+    "ops.wh_supplier_plan",
+    "ops.wh_supplier_orders",
+    "ops.wh_supplier_receipts",
+)
 
-Rows = dict[ShelfKey, dict[str, Any]]
+Rows = dict[Key, dict[str, Any]]
 
 
 class _Identity(Struct):
@@ -50,6 +67,10 @@ class Facts:
     counted: int = 0
     #: Facts after the cut, on their way through the pipe.
     beyond: int = 0
+    #: Units that left the backroom's books as expired and that staff have not thrown away yet.
+    leaving: Counter[LotKey] = field(default_factory=Counter)
+    #: Every ``wh_out`` by event_id.
+    taken: Rows = field(default_factory=dict)
     _last_count: dict[ShelfKey, datetime] = field(default_factory=dict)
 
     def book(self, store_id: str, moved: Iterable[Moved], at: datetime, counted_shelf: str | None) -> None:
@@ -61,6 +82,16 @@ class Facts:
         if counted_shelf is not None:
             key = ShelfKey(store_id, counted_shelf)
             self._last_count[key] = max(at, self._last_count.get(key, at))
+
+    def note(self, fact: Event) -> None:
+        """Remember what the comparison with the world and the hash need."""
+        if isinstance(fact, WhOut):
+            row: dict[str, Any] = msgspec.to_builtins(fact)
+            self.taken[(fact.event_id,)] = row
+        elif isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
+            self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.qty
+        elif isinstance(fact, Removal) and fact.location == "warehouse":
+            self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
 
 
 def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
@@ -78,6 +109,7 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
             if cut.holds(fact.store_id, *where, fact.source, fact.step):
                 counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
                 facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
+                facts.note(fact)
             elif not cut.refuses(*where):
                 facts.beyond += 1
     for letter in _dead_letters(config):
@@ -115,43 +147,109 @@ def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:
         yield Moved(line["shelf_id"], line.get("batch_code"), rule.origin, rule.destination, line[rule.quantity])
 
 
-def states_in_kafka(config: Settings) -> Rows:
-    """The compacted topic's latest row of every shelf."""
-    latest = kafka.read_latest(config.kafka_bootstrap, "shelf_state").values()
-    return _keyed(msgspec.to_builtins(msgspec.json.decode(value, type=ShelfState)) for value in latest)
+def rows_in_kafka(config: Settings, table: Table) -> Rows:
+    """The topic's latest row of every key."""
+    values = kafka.read_latest(config.kafka_bootstrap, table.topic.name).values()
+    return _keyed(table, (msgspec.json.decode(value) for value in values))
 
 
-def states_in_delta(config: Settings) -> Rows:
-    """The Delta mirror."""
-    table = DeltaTable(str(config.delta_root / "cleansed" / "shelf_state")).to_pyarrow_table()
-    return _keyed(msgspec.to_builtins(row) for row in table.to_pylist())
+def rows_in_delta(config: Settings, table: Table) -> Rows:
+    """The Delta mirror; call it for tables that have one."""
+    return _keyed(table, DeltaTable(str(config.delta_root / (table.delta or ""))).to_pyarrow_table().to_pylist())
 
 
-def states_in_postgres(config: Settings) -> Rows:
+def rows_in_postgres(config: Settings, table: Table) -> Rows:
     """The Postgres mirror."""
-    columns = ", ".join(field.name for field in msgspec.structs.fields(ShelfState))
+    columns = ", ".join(field.name for field in msgspec.structs.fields(table.row))
     engine = postgres.engine(config, "analyst", "audit")
     try:
         with engine.connect() as connection:
-            rows = connection.execute(sa.text(f"select {columns} from state.shelf_state")).mappings().all()
+            rows = connection.execute(sa.text(f"select {columns} from {table.full_name}")).mappings().all()
     except sa.exc.OperationalError as failed:
         raise Unavailable("Postgres does not answer", value=str(failed.orig).strip()) from failed
     finally:
         engine.dispose()
-    return _keyed(msgspec.to_builtins(msgspec.convert(dict(row), ShelfState)) for row in rows)
+    return _keyed(table, (dict(row) for row in rows))
 
 
-def _keyed(rows: Iterator[dict[str, Any]] | Any) -> Rows:
-    return {ShelfKey(row["store_id"], row["shelf_id"]): row for row in rows}
+def _keyed(table: Table, rows: Iterable[Mapping[str, Any]]) -> Rows:
+    return {tuple(row[name] for name in table.row.primary_key): row for row in (plain(table.row, r) for r in rows)}
 
 
-def as_balances(source: str, rows: Mapping[ShelfKey, Mapping[str, Any]]) -> Balances:
-    """The part of the books that a shelf state tells."""
-    columns = {
-        "current_stock": MOVEMENTS["pickup"].origin,
-        "in_baskets": MOVEMENTS["pickup"].destination,
-        "on_the_way": MOVEMENTS["refill"].origin,
-    }
-    return Balances(
-        source, {key: {place: row[column] for column, place in columns.items()} for key, row in rows.items()}
-    )
+def plain(row_type: type[Struct], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as plain data, the same whichever store of record it was read from."""
+    row: dict[str, Any] = msgspec.to_builtins(msgspec.convert(msgspec.to_builtins(values), row_type, strict=False))
+    return row
+
+
+def version_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """What orders two copies of a row."""
+    return row["epoch"], row["version"]
+
+
+def as_balances(source: str, rows: Mapping[str, Rows]) -> Balances:
+    """The part of the books that the states tell; ``rows`` by the tables' full names."""
+    told = Balances(source)
+    for row in rows["state.shelf_state"].values():
+        places = told.by_shelf.setdefault(ShelfKey(row["store_id"], row["shelf_id"]), {})
+        places[Place.SHELF], places[Place.BASKET] = row["current_stock"], row["in_baskets"]
+        places[Place.ON_THE_WAY] = row["on_the_way"]
+    for row in rows["state.wh_state"].values():
+        places = told.by_shelf.setdefault(ShelfKey(row["store_id"], row["shelf_id"]), {})
+        places[Place.BACKROOM] = row["wh_current_stock"]
+    for row in rows["state.wh_batch_state"].values():
+        told.by_lot[LotKey(row["store_id"], row["shelf_id"], row["batch_code"])] = {
+            LotPlace.BACKROOM: row["batch_quantity_warehouse"],
+            LotPlace.ON_THE_WAY: row["in_transit_qty"],
+            LotPlace.STORE: row["batch_quantity_store"],
+        }
+    return told
+
+
+def lots_in_store(source: str, rows: Rows) -> Balances:
+    """What the lots' rows of the store tell."""
+    told = Balances(source)
+    for row in rows.values():
+        key = LotKey(row["store_id"], row["shelf_id"], row["batch_code"])
+        told.by_lot[key] = {LotPlace.STORE: row["batch_quantity_store"]}
+    return told
+
+
+def world(client: redis.Redis, cut: Cut, leaving: Mapping[LotKey, int]) -> Balances:
+    """Physical truth, in the words of the books: goods on their way still stand in the backroom.
+
+    What is ``leaving`` is there too until staff throw it away, but in the books no longer.
+    """
+    truth = Balances("the world")
+    for store_id in cut.ticks:
+        for shelf_id, real in shelves_of_the_world(client, store_id).items():
+            truth.by_shelf[ShelfKey(store_id, shelf_id)] = {
+                Place.SHELF: real.on_shelf,
+                Place.BASKET: real.in_baskets,
+                Place.BACKROOM: real.in_backroom,
+                Place.SOLD: real.sold,
+                Place.WASTED: real.wasted,
+            }
+            for batch in real.in_store.keys() | real.behind.keys():
+                truth.by_lot[LotKey(store_id, shelf_id, batch)] = {
+                    LotPlace.STORE: real.in_store.get(batch, 0),
+                    LotPlace.BACKROOM: real.behind.get(batch, 0),
+                }
+    for lot, units in leaving.items():
+        places = truth.by_shelf.setdefault(ShelfKey(lot.store_id, lot.shelf_id), {})
+        places[Place.BACKROOM] = places.get(Place.BACKROOM, 0) - units
+        kept = truth.by_lot.setdefault(lot, {})
+        kept[LotPlace.BACKROOM] = kept.get(LotPlace.BACKROOM, 0) - units
+    return truth
+
+
+def as_the_world_sees(books: Balances) -> Balances:
+    """The books with what is on its way counted where it physically stands: in the backroom."""
+    seen = Balances(books.source)
+    for key, places in books.by_shelf.items():
+        behind = places.get(Place.BACKROOM, 0) + places.get(Place.ON_THE_WAY, 0)
+        seen.by_shelf[key] = places | {Place.BACKROOM: behind}
+    for lot, kept in books.by_lot.items():
+        behind = kept.get(LotPlace.BACKROOM, 0) + kept.get(LotPlace.ON_THE_WAY, 0)
+        seen.by_lot[lot] = kept | {LotPlace.BACKROOM: behind}
+    return seen

@@ -47,6 +47,9 @@ MOVEMENTS: dict[str, Movement] = {
     "wh_adjust": Movement(Place.UNKNOWN, Place.BACKROOM, "qty"),
 }
 
+#: Why a ``wh_adjust`` takes an expired lot out of the backroom; staff are asked to throw it away.
+EXPIRED = "expired"
+
 #: A count moves its ``adjustment`` by (reason, location); every other reason books against UNKNOWN.
 OPENING = "opening"
 COUNTED_PLACE: dict[str, Place] = {"store": Place.SHELF, "warehouse": Place.BACKROOM}

@@ -12,6 +12,10 @@ from smartshelf.contracts import rows as r
 from smartshelf.contracts.topics import TOPICS, Topic
 
 
+#: Schema -> folder of Delta.
+FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics"}
+
+
 @dataclass(frozen=True)
 class Table:
     """``sink``: Kafka -> Postgres by upsert; ``source``: Postgres -> Kafka by log-based capture."""
@@ -28,6 +32,13 @@ class Table:
     @property
     def topic(self) -> Topic:
         return TOPICS[self.topic_name or self.name]
+
+    @property
+    def delta(self) -> str | None:
+        """Path of its mirror below the Delta root; None: receipts stand in the archive as they were printed."""
+        if self.direction == "source" or self.topic.name.startswith("pos_"):
+            return None
+        return f"{FOLDERS[self.schema]}/{self.name}"
 
     @property
     def full_name(self) -> str:

@@ -49,7 +49,8 @@ class Shows(IntEnum):
     IN_STORE = 1
 
 
-_PLACE_OF: dict[Place, LotPlace] = {
+#: Where a lot's units are when they are in a place of the ledger; elsewhere they are in no lot.
+PLACE_OF: dict[Place, LotPlace] = {
     Place.BACKROOM: LotPlace.BACKROOM,
     Place.ON_THE_WAY: LotPlace.ON_THE_WAY,
     Place.SHELF: LotPlace.STORE,
@@ -228,7 +229,7 @@ class LotBook:
             if isinstance(fact, e.Count | e.WhIn) and fact.batch_code and self._is_redated(row, fact):
                 everywhere.add(row)
                 in_store.add(row)
-            origin, destination = _PLACE_OF.get(move.origin), _PLACE_OF.get(move.destination)
+            origin, destination = PLACE_OF.get(move.origin), PLACE_OF.get(move.destination)
             if origin is destination or not move.quantity:
                 continue
             if origin is not None:
