@@ -100,7 +100,7 @@ def _rows(
     topics: frozenset[str],
     initial: list[tuple[str, bytes]],
 ) -> DataFrame:
-    records = sources.by_store(sources.kafka(session, config, topics, generation.starting))
+    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), config.stores)
     processor = StoreProcessor(
         stages,
         epoch=generation.epoch,

@@ -17,6 +17,9 @@ STAGES: tuple[str, ...] = (
     "batch_state",
     "warehouse_aggregator",
     "wh_batch_state",
+    "shelf_alerts",
+    "restock_manager",
+    "refill_bridge",
     "pos_flattener",
 )
 

@@ -8,7 +8,10 @@ from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
 from spark_apps.jobs.batch_state import BatchState
 from spark_apps.jobs.pos_flattener import PosFlattener
+from spark_apps.jobs.refill_bridge import RefillBridge
+from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
+from spark_apps.jobs.shelf_alerts import ShelfAlerts
 from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
 from spark_apps.jobs.wh_batch_state import WarehouseBatchState
 from spark_apps.runtime.stage import Stage
@@ -19,6 +22,9 @@ STAGES: tuple[Stage[Any], ...] = (
     BatchState(),
     WarehouseAggregator(),
     WarehouseBatchState(),
+    ShelfAlerts(),
+    RestockManager(),
+    RefillBridge(),
     PosFlattener(),
 )
 #: Jobs with a query of their own; delta_init only makes tables.
