@@ -37,7 +37,8 @@ def job_name(stages: Sequence[Stage[Any]]) -> str:
 def upstream_of(stages: Sequence[Stage[Any]]) -> tuple[str, ...]:
     """Stages of other processes that write facts which these read."""
     read = frozenset[str]().union(*(stage.reads() for stage in stages))
-    return tuple(stage.name for stage in STAGES if stage not in stages and stage.writes & read)
+    own = {stage.name for stage in stages}
+    return tuple(stage.name for stage in STAGES if stage.name not in own and stage.writes & read)
 
 
 def topics_of(stages: Sequence[Stage[Any]]) -> frozenset[str]:

@@ -20,6 +20,9 @@ STAGES: tuple[str, ...] = (
     "shelf_alerts",
     "restock_manager",
     "refill_bridge",
+    "daily_discounts",
+    "expired_removal",
+    "shrink",
     "pos_flattener",
 )
 

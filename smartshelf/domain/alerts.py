@@ -59,6 +59,18 @@ def unpaid(current_stock: int) -> str:
     return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing."
 
 
+def phantom(current_stock: int, suggested_qty: int) -> str:
+    """``suggested_qty``: units to be looked for."""
+    return (
+        f"The books hold {current_stock} units and the scale does not feel {suggested_qty} of them: probably taken "
+        "without being seen, or scanned as something else. Count the shelf."
+    )
+
+
+def scale_agrees(current_stock: int) -> str:
+    return f"Books and scale agree again: {current_stock} units."
+
+
 def settled() -> str:
     return "Booked as lost; nothing is left to do."
 
