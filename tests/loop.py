@@ -103,6 +103,31 @@ class Loop:
         """A policy edit; it takes effect at the end of the running step."""
         self._waiting.append(self._record("shelf_policies", policy))
 
+    def tell(self, kind: type[e.Event], topic: str = "shelf_events", **payload: Any) -> None:
+        """A fact that no world lived, as from an outside system; it counts with the next step."""
+        at = START + timedelta(seconds=60 * (self.worlds.position.step + 1))
+        number = self.offsets[topic]
+        envelope = {"schema_version": 1, "store_id": self.store_id, "timestamp": at, "source": "elsewhere"}
+        self._waiting.append(self._record(topic, kind(event_id=f"{topic}-{number}", **envelope, **payload)))
+
+    def deliver(self, shelf_id: str, batch_code: str, quantity: int, expiry_date: str) -> None:
+        """A lorry, L steps from now."""
+        k = self.worlds.position.step
+        self.worlds.hear(
+            Task(
+                task_id=f"order-{batch_code}",
+                kind="order",
+                store_id=self.store_id,
+                step=k,
+                do_at=k + 8,
+                shelf_id=shelf_id,
+                batch_code=batch_code,
+                quantity=quantity,
+                plan_id=f"order-{batch_code}",
+                expiry_date=expiry_date,
+            )
+        )
+
     def live(self, until: int) -> Loop:
         """Live to the end of step ``until``."""
         while self.worlds.position.step < until:
@@ -113,10 +138,10 @@ class Loop:
                 fact = STREAMS[stream].decoder.decode(data)
                 self._waiting.append(self._record(STREAMS[stream].name, replace(fact, produced_at=None)))
             self._sent = len(self.memory.facts)
-            self._end(k)
+            self._end(k, last=k == until)
         return self
 
-    def _end(self, k: int) -> None:
+    def _end(self, k: int, last: bool = True) -> None:
         def ends(kind: str) -> dict[str, dict[str, int]]:
             named = (topic for topic in self.offsets if TOPICS[topic].kind == kind)
             return {topic: {"0": self.offsets[topic] - 1} for topic in named}
@@ -131,7 +156,7 @@ class Loop:
             config=ends("config"),
         )
         self._waiting.append(self._record("sim_ticks", tick))
-        if k and self.random.random() < 0.1:
+        if not last and self.random.random() < 0.1:
             return  # the next batch brings more than one step
         self._batch(k)
 
