@@ -31,9 +31,12 @@ NAMES, UNITS = "books:names", "books:units"
 #: Lots that have been nowhere for so long leave the state, and their rows with them.
 FORGET_AFTER = timedelta(days=14)
 
+#: Units and versions never come near 2^31; weights in milligrams and times in microseconds do.
 _SMALL = np.dtype("<i4")
 _LARGE = np.dtype("<i8")
-#: Column of a lot -> how it is kept; units and versions never come near 2^31.
+_SHELF_COLUMNS: dict[str, np.dtype[Any]] = {
+    name: _LARGE if name in ("weight", "updated", "counted", "wh_updated") else _SMALL for name in shelf.COLUMNS
+}
 _LOT_COLUMNS: dict[str, tuple[np.dtype[Any], int]] = {
     "units": (_SMALL, len(LotPlace)),
     "version": (_SMALL, len(Shows)),
@@ -101,7 +104,7 @@ class Books:
         return codec.pack(FORMAT, body)
 
     def _units(self) -> bytes:
-        shelves = {name: _pack(getattr(self.shelves, name), _LARGE) for name in shelf.COLUMNS}
+        shelves = {name: _pack(getattr(self.shelves, name), kind) for name, kind in _SHELF_COLUMNS.items()}
         lots = {name: _pack(getattr(self.lots, name), kind) for name, (kind, _) in _LOT_COLUMNS.items()}
         return codec.pack(FORMAT, [PLACES, shelves, self.shelves.orders, lots])
 
@@ -110,7 +113,7 @@ class Books:
         """From state values."""
         names = _load_names(values[NAMES])
         places, of_shelves, orders, of_lots = codec.unpack(values[UNITS], FORMAT, UNITS)
-        columns = {name: _unpack(raw, _LARGE) for name, raw in of_shelves.items()}
+        columns = {name: _unpack(raw, _SHELF_COLUMNS[name]) for name, raw in of_shelves.items()}
         balances = columns.pop("balances").reshape(-1, places)
         shelves = ShelfBook(
             names.shelf_ids,
