@@ -1,4 +1,4 @@
-"""The bridge's loop: read Redis, one Kafka transaction, trim Redis. See PROTOCOL in README.md of this folder."""
+"""The bridge's loop: read Redis, one Kafka transaction, trim Redis."""
 
 from __future__ import annotations
 
@@ -270,7 +270,10 @@ def run(service: Service) -> None:
     client = redis_stream.connect(settings.redis_url)
     service.wait_for("Redis", lambda: redis_stream.ping(client) or None)
     service.wait_for("Kafka", lambda: kafka.brokers_answer(settings.kafka_bootstrap) or None)
-    bridge = Bridge(client, settings.kafka_bootstrap, settings.epoch, service.sleep)
+    try:
+        bridge = Bridge(client, settings.kafka_bootstrap, settings.epoch, service.sleep)
+    except redis.ConnectionError as away:
+        raise Unavailable("Redis went away while the bridge started", value=str(away)) from away
     try:
         while not service.stopping:
             bridge.turn()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
@@ -92,10 +92,21 @@ def _fast_forward(feed: Feed, status: Status) -> None:
                 on_click=_order,
                 args=(feed, actions.advance_to(when)),
             )
-        later = status.now.replace(minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(hours=2)
-        st.session_state.setdefault("goal", later)
-        st.datetime_input("To a moment (store time)", key="goal", step=timedelta(minutes=15), on_change="ignore")
+        step = timedelta(minutes=15)
+        first = _first_goal(status.now)
+        st.datetime_input("To a moment (store time)", value=first, key="goal", step=step, on_change="ignore")
         st.button("Go", key="go", type="primary", width="stretch", on_click=_go, args=(feed,))
+
+
+def _first_goal(now: datetime) -> datetime:
+    """The moment to offer. It is kept, or it would overwrite what somebody is typing, until it has passed."""
+    naive = now.replace(tzinfo=None)
+    first: datetime | None = st.session_state.get("first_goal")
+    if first is None or max(first, st.session_state.get("goal") or first) <= naive:
+        first = naive.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
+        st.session_state["first_goal"] = first
+        st.session_state.pop("goal", None)
+    return first
 
 
 def _go(feed: Feed) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -36,6 +36,8 @@ PROFILES_EVERY = 20.0
 RETRY_AFTER = 2.0
 #: Readings kept for the small trend lines and the rate of events.
 TREND_LENGTH = 90
+#: A longer gap between two readings ends a trend.
+UNWATCHED = timedelta(seconds=30)
 
 SHELVES_SQL = """
 select shelf_id, current_stock, max_stock, in_baskets, on_the_way, shelf_weight, version, as_of_step, last_update_ts
@@ -272,8 +274,8 @@ class StoreFeed:
     def _fetch(self) -> StoreState:
         state = self._source.shelves(self._store_id)
         rows, now = state.rows.values(), datetime.now(UTC)
-        if self.trend and state.changes < self.trend[-1].changes:
-            self.trend.clear()  # the store was reset
+        if self.trend and (state.changes < self.trend[-1].changes or now - self.trend[-1].at > UNWATCHED):
+            self.trend.clear()  # the store was reset, or nobody was looking meanwhile
         if not self.trend or state.changes != self.trend[-1].changes:
             self.changed_at = now
         self.trend.append(

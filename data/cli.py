@@ -47,6 +47,51 @@ def build_command(
     typer.echo(_as_json(built) if as_json else _as_text(built))
 
 
+@app.command("check")
+def check_command(
+    out: Annotated[Path | None, typer.Option(help="Folder to look at. Default: the setting SMARTSHELF_DATA.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Measure the generated data and compare with its targets; exit code 1 when one is missed.
+
+    Example: smartshelf data check --out /tmp/two-small-stores
+    """
+    from data.check import checks
+    from data.measures import Year
+
+    found = list(checks(Year(out or settings().data_dir)))
+    if as_json:
+        rows = [{"name": c.name, "low": c.low, "high": c.high, "value": c.value, "ok": c.ok} for c in found]
+        typer.echo(json.dumps({"ok": all(c.ok for c in found), "checks": rows}))
+    else:
+        width = max(len(c.name) for c in found)
+        for c in found:
+            typer.echo(f"{'ok    ' if c.ok else 'MISSED'}  {c.name:<{width}}  {c.show(c.value):>11}  ({c.target})")
+    if not all(c.ok for c in found):
+        raise typer.Exit(1)
+
+
+@app.command("plots")
+def plots_command(
+    to: Annotated[Path, typer.Option("--out", help="Folder for the picture.")],
+    data: Annotated[Path | None, typer.Option(help="Folder to look at. Default: the setting SMARTSHELF_DATA.")] = None,
+) -> None:
+    """Draw the year of history: weekdays, hours, seasons, availability (year.svg).
+
+    Example: smartshelf data plots --out data/docs
+    """
+    from data.measures import Year
+    from data.plots import charts, svg
+
+    picture = svg(charts(Year(data or settings().data_dir)))
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        (to / "year.svg").write_text(picture, encoding="utf-8")
+    except OSError as failed:
+        raise BadInput(f"{to} cannot be written: {failed.strerror}", remedy="Name another folder with --out.") from None
+    typer.echo(f"Drawn: {to / 'year.svg'}")
+
+
 def _which(history: str) -> Literal["first", "all"]:
     if history == "first":
         return "first"

@@ -15,7 +15,8 @@ partly in the backroom. Within a day only the sums of a shelf are moved from hou
 
 The last week is that of the stock-take: every evening all shelves are filled to their target, so that the live store
 opens with full shelves while the backroom has had two deliveries to recover; on the very last evening, what expires
-that day leaves at once. So the closing state is the opening state of the next morning to the unit.
+that day leaves at once and what is still on order comes early. So the closing state is the opening state of the next
+morning to the unit, and nothing is on its way.
 
 Units are conserved: opening + delivered = on shelf + in the backroom + sold + wasted, for every shelf (``Books``).
 """
@@ -71,7 +72,7 @@ DISPERSION = 0.65
 REVIEW_DAYS = 7 / 3
 #: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
 #: them in reserve: it gives units in refills of half a shelf, not one by one.
-KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.6
+KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
 SATURDAY = 5
 #: Into so many equal chances a day is cut when units are given their hour.
 HOUR_DRAWS = 4096
@@ -240,6 +241,8 @@ class _Store:
             today.delivered = self.pending
             self.lots.receive(self.pending, at, self.life)
         self.trade(day, wanted, today)
+        if last:
+            self.receive_early(today)
         if fill:
             self.bring(np.maximum(self.goal - self.stock, 0), today)
         self.book(today)
@@ -326,6 +329,13 @@ class _Store:
             today.sold += sold
             today.lost += missed
             today.hourly.append(int(sold.sum()))
+
+    def receive_early(self, today: _Today) -> None:
+        """Take in what is still on order: the opening store knows of no order from before its time."""
+        self.lots.receive(self.pending, today.at, self.life)
+        self.backroom = self.backroom + self.pending
+        today.delivered = today.delivered + self.pending
+        self.pending = np.zeros(self.count, dtype=np.int64)
 
     def bring(self, needed: Units, today: _Today) -> None:
         """Refill what is low from the backroom; a shelf that stays low keeps its alert open."""

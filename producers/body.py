@@ -5,26 +5,27 @@ A world goes on from what it was opened with; it asks no file and no database on
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
-from statistics import NormalDist
+from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from smartshelf.contracts.rows import ShelfProfile
+from smartshelf.domain.demand import REFERENCE_SHELVES, VISITS_A_DAY, Products, base_rates, fillable
 
-#: Spread of demand among the products of a category: sigma of a log-normal, the long tail of any assortment.
-LONG_TAIL = 0.8
-#: Visits a day of a store with ``REFERENCE_SHELVES`` shelves; a larger assortment draws more people.
-VISITS_A_DAY, REFERENCE_SHELVES = 1_100.0, 1_142
+#: The trend of demand counts from so long before the store opens: that year is its history.
+HISTORY = timedelta(days=365)
 
 
 class ShelfBody(Struct, frozen=True, array_like=True):
-    """One shelf: grams and EUR per unit, units of room, share of demand (any scale), life in days."""
+    """One shelf: grams and EUR per unit, units of room, units wanted on a mean day, life in days, kind of product.
+
+    A product without ``subcategory`` has no neighbour that people would take instead.
+    """
 
     shelf_id: str
     item_weight: float
@@ -32,6 +33,8 @@ class ShelfBody(Struct, frozen=True, array_like=True):
     maximum_stock: int
     demand: float
     life_days: int
+    category: str = ""
+    subcategory: str = ""
 
 
 class ZoneBody(Struct, frozen=True, array_like=True):
@@ -49,6 +52,8 @@ class Body(Struct, frozen=True, kw_only=True):
     kind: Literal["simulated", "replayed"] = "simulated"
     seed: int
     joined: int = 0
+    #: ISO date from which the trend of demand counts.
+    since: str = "2025-01-01"
     visits_a_day: float = VISITS_A_DAY
     tills: int = 6
     doors: int = 2
@@ -79,15 +84,17 @@ def simulated(
     popularity: Mapping[str, float],
     zones: Iterable[ZoneBody],
     weekly: dict[str, dict[str, float]],
+    opens: date,
 ) -> Body:
-    """The body of a store with simulated shoppers. ``popularity``: share of units sold by category (any scale)."""
-    crowd: dict[str, float] = {}
-    for profile in profiles:
-        crowd[profile.category] = crowd.get(profile.category, 0.0) + appeal(profile)
-    usual = sum(popularity.values()) / len(popularity) if popularity else 1.0
+    """The body of a store with simulated shoppers, which opens on a day after a year of history.
+
+    ``popularity``: share of units sold by category (any scale). Demand depends on the order of the profiles too.
+    """
+    rates = base_rates(_products(profiles), popularity).tolist()
     return Body(
         store_id=store_id,
         seed=seed,
+        since=(opens - HISTORY).isoformat(),
         visits_a_day=VISITS_A_DAY * len(profiles) / REFERENCE_SHELVES,
         shelves=tuple(
             ShelfBody(
@@ -95,21 +102,29 @@ def simulated(
                 profile.item_weight,
                 profile.item_price,
                 profile.maximum_stock,
-                popularity.get(profile.category, usual) * appeal(profile) / crowd[profile.category],
+                rate,
                 profile.shelf_life_days,
+                profile.category,
+                profile.subcategory,
             )
-            for profile in profiles
+            for profile, rate in zip(profiles, rates, strict=True)
         ),
         zones=tuple(zones),
         weekly=weekly,
     )
 
 
-def appeal(profile: ShelfProfile) -> float:
-    """How much a product is wanted among those of its category: visible, and by a long-tailed liking of its own.
-
-    The liking depends on the product alone, so that it sells alike in every store and run.
-    """
-    digest = int.from_bytes(blake2b(profile.product_id.encode(), digest_size=8).digest(), "little")
-    liking = NormalDist().inv_cdf((digest + 0.5) / 2**64)
-    return max(profile.item_visibility, 0.01) * math.exp(LONG_TAIL * liking)
+def _products(profiles: Sequence[ShelfProfile]) -> Products:
+    return Products(
+        product_id=[profile.product_id for profile in profiles],
+        category=[profile.category for profile in profiles],
+        subcategory=[profile.subcategory for profile in profiles],
+        price=np.array([profile.item_price for profile in profiles]),
+        visibility=np.array([profile.item_visibility for profile in profiles]),
+        room=fillable(
+            np.array([profile.maximum_stock for profile in profiles]),
+            np.array([profile.warehouse_capacity for profile in profiles]),
+        ),
+        batch=np.array([profile.standard_batch_size for profile in profiles]),
+        shelf_life_days=np.array([profile.shelf_life_days for profile in profiles]),
+    )

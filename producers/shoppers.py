@@ -1,49 +1,73 @@
 """Who comes when, and what each shopper has in mind: pure functions of (seed, store, step, shopper).
 
-Shape of the week and the day: J. Goodman, "Grocery Shopping: Who, Where and When" (Time Use Institute, 2008, from
-the American Time Use Survey): Saturday is the busiest day, then Friday and Sunday, Monday and Tuesday the quietest;
-on weekdays most people come between 4 and 5 in the afternoon; a trip takes 41 minutes on average. E. Zeballos and
-K. Ralston, "Food-Related Time Use" (USDA ERS, 2019): a second weekday peak between 11 and 13, which is the peak on
-weekends. The figures below are our own, drawn after these shapes; trips are shorter, as stores here are smaller.
+How many come and what they want is the demand model of the year of history (``smartshelf.domain.demand``, which names
+its sources). What is here makes people of it: trips of 10-75 minutes (41 on average in J. Goodman, "Grocery Shopping:
+Who, Where and When", Time Use Institute, 2008; stores here are smaller), three missions, and what is bought together.
+Those figures are ours.
+
+Bought together: some of a basket belongs to the theme of its first product (a dinner, a breakfast, a clean house). As
+the first product is drawn by demand alone, every product keeps its share of what is wanted.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime
-from itertools import accumulate
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from producers.body import Body
 from producers.randomness import numbers
+from smartshelf.domain import demand
+from smartshelf.domain.demand import Demand, uplift
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 MONDAY_1970 = 4 * DAY  # 1970-01-05, a Monday
 
-OPENS, LAST_ENTRY = 7 * HOUR, 21 * HOUR + 30 * MINUTE
-#: Share of the mean day by weekday from Monday.
-WEEKDAYS = (0.955, 0.955, 0.97, 0.98, 1.03, 1.075, 1.035)
-#: Relative flow of people entering by hour from 7 to 21; entries end at 21:30.
-WORKDAY = (3.0, 4.5, 6.0, 7.5, 9.0, 8.5, 6.5, 6.0, 8.0, 10.0, 9.5, 8.0, 6.0, 4.0, 2.5)
-WEEKEND = (2.0, 3.5, 6.5, 9.5, 11.0, 10.5, 8.5, 7.5, 7.5, 7.5, 7.0, 6.0, 4.5, 3.0, 2.0)
+OPENS, LAST_ENTRY = demand.OPENS * HOUR, 21 * HOUR + 30 * MINUTE
 
 TimeSlot = Literal["morning", "midday", "afternoon", "evening"]
 SLOT_ENDS: tuple[tuple[int, TimeSlot], ...] = ((11, "morning"), (14, "midday"), (18, "afternoon"))
 
 
 class Mission(NamedTuple):
-    """Why somebody comes: share of visits, distinct products (from, to), minutes in the store (from, to)."""
+    """Why somebody comes: share of visits, products wanted and minutes in the store (from, to).
+
+    ``together``: chance that a product is of the theme of the first one.
+    """
 
     share: float
     products: tuple[int, int]
     minutes: tuple[float, float]
+    together: float
 
 
 MISSIONS = (
-    Mission(0.55, (1, 4), (10.5, 33.0)),  # a few things
-    Mission(0.32, (4, 10), (22.0, 55.0)),  # the next days
-    Mission(0.13, (11, 20), (42.0, 70.0)),  # the week
+    Mission(0.55, (1, 4), (10.5, 33.0), 0.50),  # a few things
+    Mission(0.32, (4, 10), (22.0, 55.0), 0.25),  # the next days
+    Mission(0.13, (11, 20), (42.0, 70.0), 0.10),  # the week
 )
+#: Categories that are bought together; each belongs to one theme, those that are not named to one of their own.
+THEMES: Mapping[str, tuple[str, ...]] = {
+    "dinner": (
+        "MEAT",
+        "FISH",
+        "FRUITS AND VEGETABLES",
+        "WINES",
+        "BREAD AND BREADSTICKS",
+        "VINEGAR AND OIL",
+        "SPICES",
+    ),
+    "pasta": ("PASTA AND RICE", "PASTA SAUCES", "SAUCES", "CANNED GOODS"),
+    "breakfast": ("SWEETS AND BREAKFAST", "HOT BEVERAGES", "LONG-LIFE DAIRY", "FLOURS AND SUGAR", "LONG-LIFE FRUIT"),
+    "fridge": ("REFRIGERATED", "FROZEN"),
+    "party": ("BEERS", "BEVERAGES", "SAVORY SNACKS", "SPIRITS AND APERITIFS"),
+    "house": ("HOUSE CLEANING PRODUCTS", "LAUNDRY PRODUCTS", "HOUSEHOLD GOODS", "BATH AND PERSONAL CARE"),
+}
+_THEME_OF = {category: number for number, theme in enumerate(THEMES.values()) for category in theme}
+
 #: Chances of 1, 2, 3, 4 units of a product, cumulated.
 UNITS = (0.74, 0.93, 0.98, 1.0)
 PUTS_BACK = 0.055
@@ -55,9 +79,20 @@ SCALE_ERROR = 0.8
 WALK = MINUTE
 TAKE, PUT_BACK = 0, 1
 
+_PRODUCTS_A_VISIT = sum(mission.share * sum(mission.products) / 2 for mission in MISSIONS)
+_UNITS_A_PRODUCT = 1 + sum(1 - upto for upto in UNITS)
+#: What a visit takes home on a mean day is what demand wants; some of what is taken goes back.
+USUAL_SIZE = demand.UNITS_A_DAY / demand.VISITS_A_DAY / (1 - PUTS_BACK) / (_PRODUCTS_A_VISIT * _UNITS_A_PRODUCT)
+#: Hours whose demand is kept at hand: people stay up to 75 minutes.
+KEPT_HOURS = 3
+
 
 class Action(NamedTuple):
-    """Something to do at a shelf. ``choices``: one number 0-1 per unit; ``errors``: of the scale, grams."""
+    """Something to do at a shelf. ``choices``: one number 0-1 per unit; ``errors``: of the scale, grams.
+
+    ``mood``: a number 0-1 that decides on what the plan does not know, as an empty shelf or a reduced price; None:
+    takes just what is planned.
+    """
 
     at: int
     kind: int
@@ -65,6 +100,7 @@ class Action(NamedTuple):
     quantity: int
     choices: tuple[float, ...]
     error: float
+    mood: float | None = None
 
 
 class Plan(NamedTuple):
@@ -74,6 +110,16 @@ class Plan(NamedTuple):
     actions: tuple[Action, ...]
     to_till: int
     door: int
+
+
+class Hour(NamedTuple):
+    """What people who come in one hour want; shelves by theme, shares cumulated over them."""
+
+    cumulated: list[float]
+    #: Where each theme begins; one more than there are themes.
+    begins: list[float]
+    #: Products in a basket, relative to MISSIONS.
+    size: float
 
 
 def weekday(at: int) -> int:
@@ -86,20 +132,22 @@ def time_slot(at: int) -> TimeSlot:
     return next((slot for end, slot in SLOT_ENDS if hour < end), "evening")
 
 
+def date_of(at: int) -> date:
+    return datetime.fromtimestamp(at / 1000, UTC).date()
+
+
 def iso_date(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).date().isoformat()
+    return date_of(at).isoformat()
 
 
-def flow(at: int, visits_a_day: float) -> float:
-    """People entering per ms around an instant."""
+def flow(at: int, visits: float) -> float:
+    """People entering per ms around an instant of a day that brings so many ``visits``."""
     time = at % DAY
     if not OPENS <= time < LAST_ENTRY:
         return 0.0
-    day = weekday(at)
-    hours = WEEKEND if day >= 5 else WORKDAY
+    hours = demand.WEEKEND_HOURS if weekday(at) >= 5 else demand.WORKDAY_HOURS
     half_last = hours[-1] / 2
-    share = hours[time // HOUR - OPENS // HOUR] / (sum(hours) - half_last)
-    return visits_a_day * WEEKDAYS[day] * share / HOUR
+    return visits * hours[(time - OPENS) // HOUR] / (sum(hours) - half_last) / HOUR
 
 
 class Shoppers:
@@ -107,11 +155,34 @@ class Shoppers:
 
     def __init__(self, body: Body, world: int) -> None:
         self._world, self._body = world, body
-        self._cumulated = list(accumulate(shelf.demand for shelf in body.shelves))
+        shelves = body.shelves
+        self._demand = Demand.of_rates(
+            np.array([shelf.demand for shelf in shelves]),
+            [shelf.category for shelf in shelves],
+            np.array([shelf.life_days for shelf in shelves]),
+            seed=body.seed,
+            store_id=body.store_id,
+            since=date.fromisoformat(body.since),
+        )
+        theme = np.array([_THEME_OF.get(shelf.category, len(THEMES)) for shelf in shelves])
+        order = np.argsort(theme, kind="stable")
+        #: Shelves by theme, and the theme of each place in that order.
+        self._order, self._theme = order.tolist(), theme[order].tolist()
+        #: Where each theme ends in it.
+        self._ends = np.searchsorted(theme[order], np.arange(len(THEMES) + 1), side="right")
+        self._index = {shelf.shelf_id: index for index, shelf in enumerate(shelves)}
+        self._hours: dict[int, Hour] = {}
+        self._visits: tuple[int, float] = (-1, 0.0)
+
+    def visits(self, at: int) -> float:
+        """Visits expected on the day of an instant: weekday, holidays, weather and trend are in it."""
+        if self._visits[0] != at // DAY:
+            self._visits = (at // DAY, self._body.visits_a_day * self._demand.traffic(date_of(at)))
+        return self._visits[1]
 
     def arrivals(self, step: int, since: int, until: int) -> list[int]:
         """Instants in (since, until] at which shoppers 0, 1, 2, ... of this step enter, in order."""
-        rate = flow(since, self._body.visits_a_day)
+        rate = flow(since, self.visits(since))
         if not rate:
             return []
         random = numbers(self._world, step, 0)
@@ -122,29 +193,69 @@ class Shoppers:
     def plan(self, step: int, number: int, enters: int) -> Plan:
         """The plan of shopper ``number`` of a step; the same whenever it is asked for."""
         random = numbers(self._world, step, number + 1)
-        u = random.random(4).tolist()
-        mission = _mission(u[0])
+        u = random.random(5).tolist()
+        hour, mission = self._hour(enters), _mission(u[0])
         low, high = mission.products
-        wanted = low + int(u[1] * (high - low + 1))
+        wanted = max(1, int((low + int(u[1] * (high - low + 1))) * hour.size + u[4]))
         stay = int(MINUTE * (mission.minutes[0] + u[2] * (mission.minutes[1] - mission.minutes[0])))
-        draws = random.random((wanted, 9)).tolist()
-        errors = (random.standard_normal(2 * wanted) * SCALE_ERROR).tolist()
+        draws = random.random((wanted, 11)).tolist()
+        errors = (random.standard_normal(wanted) * SCALE_ERROR).tolist()
         first, span = enters + WALK, stay - 3 * WALK
         instants = sorted(first + int(draw[0] * span) for draw in draws)
-        # People walk the aisles in order, each product once.
-        chosen = {self._product(draw[1]): draw for draw in draws}
         to_till = enters + stay - WALK
         actions = []
-        for at, (shelf, draw), error in zip(instants, sorted(chosen.items()), errors[::2], strict=False):
-            quantity = bisect_right(UNITS, draw[2]) + 1
-            actions.append(Action(at, TAKE, shelf, quantity, tuple(draw[5 : 5 + quantity]), error))
+        # People walk the aisles in order, and come to each shelf once.
+        basket = sorted(self._basket(hour, mission, draws).items())
+        for at, (shelf, of_shelf), error in zip(instants, basket, errors, strict=False):
+            draw = of_shelf[0]
+            choices = tuple(choice for each in of_shelf for choice in each[5 : 6 + bisect_right(UNITS, each[2])])
+            actions.append(Action(at, TAKE, shelf, len(choices), choices, error, draw[10]))
             if draw[3] < PUTS_BACK:
                 back = at + 1 + int(draw[4] * (to_till - at - 2))
-                actions.append(Action(back, PUT_BACK, shelf, quantity, (), -error / 2))
+                actions.append(Action(back, PUT_BACK, shelf, len(choices), (), -error / 2))
         return Plan(enters, tuple(sorted(actions)), to_till, int(u[3] * self._body.doors) + 1)
 
-    def _product(self, draw: float) -> int:
-        return min(bisect_right(self._cumulated, draw * self._cumulated[-1]), len(self._cumulated) - 1)
+    def _basket(self, hour: Hour, mission: Mission, draws: list[list[float]]) -> dict[int, list[list[float]]]:
+        """The draws by the shelf they fall on."""
+        chosen: dict[int, list[list[float]]] = {}
+        begin, end = 0.0, hour.cumulated[-1]
+        for draw in draws:
+            share = draw[1] * hour.cumulated[-1]
+            if chosen and draw[9] < mission.together:
+                share = begin + draw[1] * (end - begin)
+            place = min(bisect_right(hour.cumulated, share), len(self._order) - 1)
+            if not chosen:
+                theme = self._theme[place]
+                begin, end = hour.begins[theme], hour.begins[theme + 1]
+            chosen.setdefault(self._order[place], []).append(draw)
+        return chosen
+
+    def _hour(self, at: int) -> Hour:
+        name = at // HOUR
+        found = self._hours.get(name)
+        if found is None:
+            for old in [old for old in self._hours if old < name - KEPT_HOURS]:
+                del self._hours[old]
+            found = self._hours[name] = self._make_hour(at)
+        return found
+
+    def _make_hour(self, at: int) -> Hour:
+        day, model = date_of(at), self._demand
+        offers = self._uplift(day)
+        size = float((model.day(day) * offers).sum() / model.traffic(day) / model.rates.sum())
+        shares = model.weights(day, min(max(at % DAY // HOUR, demand.OPENS), demand.CLOSES - 1)) * offers
+        cumulated = np.cumsum(shares[self._order])
+        begins = np.insert(cumulated, 0, 0.0)[np.insert(self._ends, 0, 0)]
+        return Hour(cumulated.tolist(), begins.tolist(), size * USUAL_SIZE)
+
+    def _uplift(self, day: date) -> demand.Rates:
+        """What the week's offers do to each shelf's demand."""
+        monday = (day - timedelta(days=day.weekday())).isoformat()
+        factor = np.ones(len(self._body.shelves))
+        for shelf_id, discount in self._body.weekly.get(monday, {}).items():
+            if shelf_id in self._index:
+                factor[self._index[shelf_id]] = uplift(discount)
+        return factor
 
 
 def _mission(draw: float) -> Mission:

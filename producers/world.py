@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from producers import body as bodies
@@ -27,6 +28,7 @@ from smartshelf.contracts.control import Task
 from smartshelf.contracts.events import SCHEMA_VERSION, Event, Evidence
 from smartshelf.contracts.ids import fact_id
 from smartshelf.contracts.types import ABSURD_QUANTITY
+from smartshelf.domain.demand import MARKDOWN_ELASTICITY, SUBSTITUTES, substitutes, uplift
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class World:
             Sales(body, self._random) if body.kind == "replayed" else Shoppers(body, self._random)
         )
         self._index = {shelf.shelf_id: index for index, shelf in enumerate(body.shelves)}
+        self._neighbours = _neighbours(body)
         self.shelves = [Shelf() for _ in body.shelves]
         self.shoppers: dict[Name, Shopper] = {}
         self.tasks: dict[str, Task] = {}
@@ -160,28 +163,51 @@ class World:
         return shopper.pays if shopper.basket else shopper.pays + TO_THE_DOOR
 
     def _take(self, name: Name, shopper: Shopper, action: Action) -> None:
-        shelf, body = self.shelves[action.shelf], self.body.shelves[action.shelf]
+        wanted = action.quantity + self._tempted(action)
+        missed = wanted - self._pick(name, shopper, action, action.shelf, wanted)
+        if not missed:
+            return
+        shelf_id = self.body.shelves[action.shelf].shelf_id
+        self._emit(
+            "lost_demand",
+            f"{self.store_id}|{shelf_id}",
+            e.LostDemand,
+            action.at,
+            customer_id=_customer(name),
+            shelf_id=shelf_id,
+            quantity=missed,
+        )
+        instead = self._neighbours[action.shelf]
+        if action.mood is not None and instead != action.shelf:
+            self._pick(name, shopper, action, instead, int(SUBSTITUTES * missed + action.mood))
+
+    def _tempted(self, action: Action) -> int:
+        """Units more than planned because the price is reduced for a near date."""
+        if not self._prices or action.mood is None:
+            return 0
+        shelf, shelf_id, day = self.shelves[action.shelf], self.body.shelves[action.shelf].shelf_id, iso_date(action.at)
+        whole = self._of_the_day(day, shelf_id, "*")
+        reduced = sum(
+            combined(whole, self._of_the_day(day, shelf_id, lot.batch_code)) * lot.quantity for lot in shelf.lots
+        )
+        more = float(uplift(reduced / max(shelf.stock, 1), MARKDOWN_ELASTICITY)) - 1
+        return int(more * action.quantity + action.mood)
+
+    def _pick(self, name: Name, shopper: Shopper, action: Action, index: int, wanted: int) -> int:
+        """Up to ``wanted`` units go from a shelf into the basket; returns how many there were."""
+        shelf, grams = self.shelves[index], self.body.shelves[index].item_weight
         taken = 0
-        for choice in action.choices:
-            if not shelf.lots:
-                break
+        while taken < wanted and shelf.lots:
+            # What the plan did not foresee is chosen by numbers that follow from the mood.
+            planned = taken < len(action.choices)
+            choice = action.choices[taken] if planned else (action.mood or 0.0) * (taken + 2) % 1
             unit = take(shelf.lots, choose(shelf.lots, choice), 1)
             assert unit is not None, "a lot on a shelf is never empty"
-            _collect(shopper.basket, Item(action.shelf, unit.batch_code, unit.received_date, unit.expiry_date, 1))
+            _collect(shopper.basket, Item(index, unit.batch_code, unit.received_date, unit.expiry_date, 1))
             taken += 1
-        customer, place = _customer(name), f"{self.store_id}|{body.shelf_id}"
         if taken:
-            self._at_shelf(e.Pickup, action.at, action.shelf, customer, taken, -taken * body.item_weight + action.error)
-        if taken < action.quantity:
-            self._emit(
-                "lost_demand",
-                place,
-                e.LostDemand,
-                action.at,
-                customer_id=customer,
-                shelf_id=body.shelf_id,
-                quantity=action.quantity - taken,
-            )
+            self._at_shelf(e.Pickup, action.at, index, _customer(name), taken, -taken * grams + action.error)
+        return taken
 
     def _put_back(self, name: Name, shopper: Shopper, action: Action) -> None:
         """Whatever of the product is in the basket goes back to where it came from."""
@@ -567,6 +593,17 @@ class World:
 
 def moment(at: int) -> datetime:
     return EPOCH_1970 + timedelta(milliseconds=at)
+
+
+def _neighbours(body: Body) -> list[int]:
+    """For every shelf the one whose product people take when it is empty; itself where there is none."""
+    kinds = [
+        (shelf.category, shelf.subcategory) if shelf.subcategory else index for index, shelf in enumerate(body.shelves)
+    ]
+    number = {kind: code for code, kind in enumerate(dict.fromkeys(kinds))}
+    group = np.array([number[kind] for kind in kinds], dtype=np.int64)
+    neighbours: list[int] = substitutes(group, np.array([shelf.item_price for shelf in body.shelves])).tolist()
+    return neighbours
 
 
 def _customer(name: Name) -> str:

@@ -7,7 +7,7 @@ whoever is killed in the middle computes the same step again and goes on after t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -73,6 +73,8 @@ class Worlds:
     #: Where reading world_tasks goes on, by partition.
     offsets: dict[str, int] = field(default_factory=dict)
     running: Running | None = None
+    #: How facts are written.
+    render: Callable[[Iterable[Emitted]], list[Fact]] = field(default_factory=lambda: rendered)
     _heard: bool = False
 
     # --- hearing the business ------------------------------------------------------------------
@@ -121,7 +123,7 @@ class Worlds:
         upto = running.released
         while upto < len(running.facts) and running.facts[upto].at <= until:
             upto += 1
-        facts = rendered(running.facts[running.released : upto])
+        facts = self.render(running.facts[running.released : upto])
         mark = self._mark(running.k_from, running.k) if until == end else None
         if not self._saved(facts, self._changes() if mark else {}, until, mark):
             return False

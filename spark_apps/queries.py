@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from py4j.protocol import Py4JError
 
-from smartshelf.errors import SmartShelfError
+from smartshelf.errors import Fenced, SmartShelfError
 from smartshelf.io.delta import DeltaSink
 
 
@@ -62,14 +62,17 @@ class Query:
         if self.spark.isActive:
             return
         ours = self.failure()
-        if isinstance(ours, SmartShelfError):
+        if isinstance(ours, Fenced):
             raise ours
         error = self.spark.exception()
         text = str(ours or error or "it was stopped")
         if sentence := self.repair(text):
             raise StartAgain(f"Query {self.name}: {sentence}", value=reason(text))
-        if isinstance(ours, KafkaException) or "org.apache.kafka." in text:
+        # What effects raise beside bugs is that Kafka does not take them.
+        if isinstance(ours, KafkaException | SmartShelfError) or "org.apache.kafka." in text:
             raise StartAgain(f"Query {self.name} lost Kafka", value=reason(text))
+        if "CONCURRENT_STREAM_LOG_UPDATE" in text:
+            raise StartAgain(f"Query {self.name}: another process works on its checkpoint", value=reason(text))
         raise QueryFailed(f"Query {self.name} failed", value=reason(text))
 
 
@@ -84,6 +87,8 @@ def jvm_of(name: str) -> Iterator[None]:
 
 def reason(text: str) -> str:
     """The line of a stack trace that says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Behind this Spark prints the whole plan of the query.
+    told = text.partition("=== Streaming Query ===")[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(Caused by: )?[\w.$]*(Error|Exception)\b", line)]
-    return (telling or lines or [""])[-1][:500]
+    return (telling[-1] if telling else next(iter(lines), ""))[:500]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
+import psutil
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
@@ -35,8 +37,7 @@ def start(config: Settings, name: str = "smartshelf") -> SparkSession:
     # Spark's own default is whatever `python3` means on the PATH.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    scratch = config.home / "run" / "spark"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(config.home / "run" / "spark")
     settings = defaults(DEFAULTS.read_text()) | {
         "spark.driver.extraClassPath": class_path(config.jars / "spark"),
         "spark.local.dir": str(scratch),
@@ -47,3 +48,14 @@ def start(config: Settings, name: str = "smartshelf") -> SparkSession:
     # It ends by itself when this process does, however that ends.
     gateway = launch_gateway(conf, {"process_group": 0})
     return SparkSession(SparkContext(conf=conf, gateway=gateway))
+
+
+def _scratch(root: Path) -> Path:
+    """A folder for this process's temporary files; those of killed processes are removed."""
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.iterdir():
+        if left.name.isdigit() and (int(left.name) == os.getpid() or not psutil.pid_exists(int(left.name))):
+            shutil.rmtree(left, ignore_errors=True)
+    mine = root / str(os.getpid())
+    mine.mkdir()
+    return mine

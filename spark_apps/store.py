@@ -59,7 +59,10 @@ def start(
     writer = TransactionalWriter(config.kafka_bootstrap, job)
     progress = recovery.read_progress(config.kafka_bootstrap, job)
     checkpoints = recovery.Checkpoints(config.checkpoints / job.replace(":", "-"))
-    carried = delta.read(tables.job_state_path(config.delta_root), job=job)
+
+    def carried() -> list[dict[str, Any]]:
+        return delta.read(tables.job_state_path(config.delta_root), job=job)
+
     generation = recovery.choose(
         checkpoints,
         progress,
@@ -72,7 +75,7 @@ def start(
     job_state = DeltaSink(tables.job_state_path(config.delta_root), JOB_STATE)
     effects = effects_class(job, generation.epoch, writer, lambda: recovery.checkpoint_id(folder), progress, job_state)
     is_new = recovery.last_batch(folder, "commits") < 0
-    initial = recovery.states_to_start_from(generation, carried) if is_new else []
+    initial = recovery.states_to_start_from(generation, carried()) if is_new and generation.carried else []
     rows = _rows(session, config, stages, generation, topics, initial)
     query = (
         rows.writeStream.queryName(job)

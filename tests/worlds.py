@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 import msgspec
 from msgspec.structs import replace
@@ -59,6 +60,7 @@ def small_body(seed: int = 1, *, shelves: int = 25, visits: float = 250.0, store
         popularity={"THINGS": 70.0, "STUFF": 30.0},
         zones=[ZoneBody("Z-AMBIENT", 20.0, 18.0), ZoneBody("Z-COLD", 4.0, 6.0)],
         weekly={"2025-12-29": {"TESTEN0001": 0.25}},
+        opens=date(2026, 1, 1),
     )
     return replace(body, visits_a_day=visits)
 

@@ -20,7 +20,7 @@ def show() -> None:
     """Draw the page; its live parts refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
     period = shared.config.dash_refresh_ms / 1000
-    left, right = st.columns([2.4, 1], vertical_alignment="center")
+    left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
         st.fragment(clock_bar, run_every=period)(shared)
     with right:
@@ -81,7 +81,8 @@ def _live(shared: Feed, store_id: str) -> None:
                 [
                     freshness.shelves(reading, clock.value, watched.changed_at, wall, expect_changes=expect),
                     freshness.clock(clock, wall),
-                ]
+                ],
+                reading.read_at,
             )
         )
     with panel:
@@ -109,6 +110,7 @@ def _urgent(state: StoreState | None, products: Mapping[str, Profile]) -> None:
                     "stock": row.current_stock,
                     "max": row.max_stock,
                     "share": fill.share(row),
+                    "band": fill.band(row),
                 }
                 for profile, row in figures.most_urgent(state, list(products.values()), MOST_URGENT)
             ],

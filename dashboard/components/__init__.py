@@ -36,5 +36,5 @@ def store_map(
 
 
 def shelf_list(*, shelves: Sequence[Mapping[str, Any]], none: str, key: str, on_pick: Callable[[], None]) -> None:
-    """A list of shelves (id, name, place, stock, max, share); ``none`` is said when it is empty."""
+    """A list of shelves (id, name, place, stock, max, share, band); ``none`` is said when it is empty."""
     _shelf_list(key=key, data={"shelves": list(shelves), "none": none}, on_picked_change=on_pick)

@@ -3,7 +3,7 @@
 const row = (shelf) => {
   const button = document.createElement("button")
   button.type = "button"
-  button.className = shelf.stock <= 0 ? "empty" : ""
+  button.className = shelf.band
   const part = (name, text) => {
     const element = document.createElement("div")
     element.className = name

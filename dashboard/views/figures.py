@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,8 @@ from dashboard.views.text import grams, number, percent, units
 
 #: A line of the trend is drawn from this many readings on.
 SHORTEST_TREND = 4
+#: Real seconds that are told as a minute.
+NEARLY_A_MINUTE = 55
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,16 @@ def changes_figure(trend: Sequence[Trend]) -> Figure:
     if len(trend) < 2:
         return Figure("changes", label, "–", note)
     since = trend[-1].at - timedelta(minutes=1)
-    window = [point for point in trend if point.at >= since]
-    if window[0] is trend[0]:
-        note = f"in the last {max(1, int((trend[-1].at - trend[0].at).total_seconds()))} s"
-    pairs = pairwise(trend)
+    first = next(point for point in trend if point.at >= since)
+    seconds = (trend[-1].at - first.at).total_seconds()
+    if seconds < NEARLY_A_MINUTE:
+        note = f"in the last {max(1, int(seconds))} s"
     return Figure(
         "changes",
         label,
-        number(trend[-1].changes - window[0].changes),
+        number(trend[-1].changes - first.changes),
         note,
-        tuple(later.changes - earlier.changes for earlier, later in pairs),
+        tuple(later.changes - earlier.changes for earlier, later in pairwise(trend)),
     )
 
 
@@ -105,7 +108,10 @@ def _tile(figure: Figure) -> str:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A small line of recent values as SVG; empty while there is too little to draw."""
+    """A small line of recent values; empty while there is too little to draw.
+
+    An image, because Streamlit takes SVG elements out of a page's HTML.
+    """
     if len(values) < SHORTEST_TREND:
         return ""
     low, span = min(values), max(values) - min(values)
@@ -114,10 +120,11 @@ def sparkline(values: Sequence[float]) -> str:
         f"{index * step:.1f},{23 - 20 * ((value - low) / span if span else 0.5):.1f}"
         for index, value in enumerate(values)
     )
-    return (
-        '<svg class="trend" viewBox="0 0 100 26" preserveAspectRatio="none" aria-hidden="true">'
-        f'<polyline points="{points}"/></svg>'
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 26" preserveAspectRatio="none"><polyline '
+        f'points="{points}" fill="none" stroke="#2b93a8" stroke-width="1.6" vector-effect="non-scaling-stroke"/></svg>'
     )
+    return f'<img class="trend" alt="" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
 
 
 @dataclass(frozen=True)

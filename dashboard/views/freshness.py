@@ -84,9 +84,10 @@ def _age(reading: Reading[Any], wall: datetime) -> str:
 MARKS: dict[Tone, tuple[str, str]] = {"good": ("●", "working"), "waiting": ("◐", "waiting"), "down": ("▲", "down")}
 
 
-def sources_html(sources: list[Source]) -> str:
-    """One line of all sources, with marks that do not depend on colour alone."""
-    return f'<div class="shelf-sources">{"".join(map(_line, sources))}</div>'
+def sources_html(sources: list[Source], read_at: datetime | None = None) -> str:
+    """One line of all sources, with marks that do not depend on colour alone; ``read_at`` tells readings apart."""
+    read = f' data-read="{read_at.isoformat()}"' if read_at else ""
+    return f'<div class="shelf-sources"{read}>{"".join(map(_line, sources))}</div>'
 
 
 def _line(source: Source) -> str:

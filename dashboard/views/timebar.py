@@ -47,5 +47,5 @@ def pace(status: Status) -> str:
         return speed(achieved) if achieved else ""
     asked = speed(status.speed)
     if achieved is not None and abs(achieved - status.speed) > 0.25 * status.speed:
-        return f"{asked} asked, {speed(achieved)} reached"
+        return f"{speed(achieved)} of {asked}" if achieved else f"{asked}, waiting for the pipeline"
     return asked

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.tables import Table
 from smartshelf.domain.ledger import Moved
 from smartshelf.domain.lots import PLACE_OF, UNKNOWN_LOT, LotPlace
 
@@ -17,9 +19,21 @@ from smartshelf.domain.lots import PLACE_OF, UNKNOWN_LOT, LotPlace
 BOOKKEEPING = frozenset({"epoch", "version", "as_of_step", "produced_at"})
 
 
+#: What tells what is true as of a step, beside ``wh_out`` (PROTOCOL, Tests).
+HASHED = (
+    "state.shelf_state",
+    "state.wh_state",
+    "state.shelf_batch_state",
+    "state.wh_batch_state",
+    "ops.shelf_restock_plan",
+    "ops.wh_supplier_plan",
+    "ops.wh_supplier_orders",
+    "ops.wh_supplier_receipts",
+)
+
 #: Primary key of a row.
 Key = tuple[Any, ...]
-Rows = Mapping[Key, Mapping[str, Any]]
+Rows = dict[Key, dict[str, Any]]
 
 
 class ShelfKey(NamedTuple):
@@ -194,6 +208,22 @@ class Sequences:
             for source, stream, number in sorted(self._repeated)
         ]
         return lost + doubled
+
+
+def keyed(table: Table, rows: Iterable[Mapping[str, Any]]) -> Rows:
+    """Rows of a table as plain data by primary key."""
+    return {tuple(row[name] for name in table.row.primary_key): row for row in (plain(table.row, r) for r in rows)}
+
+
+def plain(row_type: type[Struct], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as plain data, the same whichever store of record it was read from."""
+    row: dict[str, Any] = msgspec.to_builtins(msgspec.convert(msgspec.to_builtins(values), row_type, strict=False))
+    return row
+
+
+def store_hash(tables: Mapping[str, Rows], taken: Rows) -> str:
+    """What is true of a store: its states, all plans and orders it has ever had (HASHED), and every ``wh_out``."""
+    return state_hash({name: tables[name] for name in HASHED} | {"wh_out": taken})
 
 
 def state_hash(tables: Mapping[str, Rows]) -> str:

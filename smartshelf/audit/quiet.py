@@ -17,7 +17,7 @@ import redis
 
 from simulated_time.store import Clock
 from smartshelf.audit import sources
-from smartshelf.audit.books import Key
+from smartshelf.audit.books import Key, Rows
 from smartshelf.audit.cut import Cut, read_cut
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.rows import JobProgress
@@ -86,9 +86,7 @@ def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> C
     return cut
 
 
-def _has_arrived(
-    rows: sources.Rows, read: Callable[[Settings, Table], sources.Rows], config: Settings, table: Table
-) -> bool:
+def _has_arrived(rows: Rows, read: Callable[[Settings, Table], Rows], config: Settings, table: Table) -> bool:
     return not rows_behind(rows, read(config, table))
 
 
@@ -116,7 +114,7 @@ def archive_has(config: Settings, cut: Cut) -> bool:
     return True
 
 
-def rows_behind(rows: sources.Rows, mirror: sources.Rows) -> set[Key]:
+def rows_behind(rows: Rows, mirror: Rows) -> set[Key]:
     """Rows that a mirror does not have yet, or only an older version of."""
     return {
         key

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from smartshelf.audit import books, quiet, sources
-from smartshelf.audit.books import Balances, Difference
+from smartshelf.audit.books import Balances, Difference, Rows
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.ledger import Place
 from smartshelf.contracts.tables import Table
@@ -70,27 +70,26 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
         differences += _states_against(facts.balances, states, tables)
     else:
         pipe["steps the stages have not decided"] = 1
-    history: dict[str, sources.Rows] = {}
+    history: dict[str, Rows] = {}
     for table in sources.MIRRORED:
         differences += _mirrors(config, table, tables[table.full_name], pipe, history)
     if steps := read_position(client).step - cut.step:
         pipe["steps on their way through the bridge"] = steps
     else:
         differences += _reality(client, cut, facts)
-    hashed = {name: history.get(name, tables[name]) for name in sources.HASHED}
     return Report(
         balanced=not differences,
         step=cut.step,
         as_of=min((tick.t for tick in cut.ticks.values()), default=None),
         differences=tuple(differences),
         totals=totals,
-        hash=books.state_hash(hashed | {"wh_out": facts.taken}),
+        hash=books.store_hash(tables | history, facts.taken),
         facts=facts.counted,
         in_the_pipe={hop: amount for hop, amount in pipe.items() if amount},
     )
 
 
-def _states_against(facts: Balances, states: Balances, tables: Mapping[str, sources.Rows]) -> list[Difference]:
+def _states_against(facts: Balances, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
     """What the stages keep against the facts, by shelf and by lot, and their lots against their shelves."""
     in_store = sources.lots_in_store("kafka shelf_batch_state", tables["state.shelf_batch_state"])
     return [
@@ -102,7 +101,7 @@ def _states_against(facts: Balances, states: Balances, tables: Mapping[str, sour
 
 
 def _mirrors(
-    config: Settings, table: Table, rows: sources.Rows, pipe: dict[str, int], history: dict[str, sources.Rows]
+    config: Settings, table: Table, rows: Rows, pipe: dict[str, int], history: dict[str, Rows]
 ) -> list[Difference]:
     """Each mirror of a table against its topic, row by row; ``history`` gets what Delta keeps of past plans."""
     mirrors = {f"postgres {table.full_name}": sources.rows_in_postgres(config, table)}

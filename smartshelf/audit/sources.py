@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from msgspec import Struct
 
 from producers.truth import shelves_of_the_world
-from smartshelf.audit.books import Balances, Key, LotKey, Sequences, ShelfKey
+from smartshelf.audit.books import Balances, LotKey, Rows, Sequences, ShelfKey, keyed
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
 from smartshelf.contracts.ledger import EXPIRED, Place
@@ -32,19 +32,6 @@ from smartshelf.settings import Settings
 BOOKED = ("shelf_events", "pos_transactions", "wh_events")
 #: Tables that stages write and Connect and Spark mirror.
 MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.direction == "sink")
-#: What tells what is true as of a step, beside ``wh_out`` (PROTOCOL, Tests).
-HASHED = (
-    "state.shelf_state",
-    "state.wh_state",
-    "state.shelf_batch_state",
-    "state.wh_batch_state",
-    "ops.shelf_restock_plan",
-    "ops.wh_supplier_plan",
-    "ops.wh_supplier_orders",
-    "ops.wh_supplier_receipts",
-)
-
-Rows = dict[Key, dict[str, Any]]
 
 
 class _Identity(Struct):
@@ -150,12 +137,12 @@ def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:
 def rows_in_kafka(config: Settings, table: Table) -> Rows:
     """The topic's latest row of every key."""
     values = kafka.read_latest(config.kafka_bootstrap, table.topic.name).values()
-    return _keyed(table, (msgspec.json.decode(value) for value in values))
+    return keyed(table, (msgspec.json.decode(value) for value in values))
 
 
 def rows_in_delta(config: Settings, table: Table) -> Rows:
     """The Delta mirror; call it for tables that have one."""
-    return _keyed(table, DeltaTable(str(config.delta_root / (table.delta or ""))).to_pyarrow_table().to_pylist())
+    return keyed(table, DeltaTable(str(config.delta_root / (table.delta or ""))).to_pyarrow_table().to_pylist())
 
 
 def rows_in_postgres(config: Settings, table: Table) -> Rows:
@@ -169,17 +156,7 @@ def rows_in_postgres(config: Settings, table: Table) -> Rows:
         raise Unavailable("Postgres does not answer", value=str(failed.orig).strip()) from failed
     finally:
         engine.dispose()
-    return _keyed(table, (dict(row) for row in rows))
-
-
-def _keyed(table: Table, rows: Iterable[Mapping[str, Any]]) -> Rows:
-    return {tuple(row[name] for name in table.row.primary_key): row for row in (plain(table.row, r) for r in rows)}
-
-
-def plain(row_type: type[Struct], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as plain data, the same whichever store of record it was read from."""
-    row: dict[str, Any] = msgspec.to_builtins(msgspec.convert(msgspec.to_builtins(values), row_type, strict=False))
-    return row
+    return keyed(table, (dict(row) for row in rows))
 
 
 def version_of(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -40,7 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "restart": Entry("smartshelf.stack.cli:app", "Stop and start one service.", _STORE),
     "logs": Entry("smartshelf.stack.cli:app", "What the services say.", _STORE),
     "clock": Entry("simulated_time.cli:app", "Simulated time: status, speed, pause, fast-forward."),
-    "data": Entry("data.cli:app", "Generate and check the store's data."),
+    "data": Entry("smartshelf.cli.data:app", "Generate and check the store's data."),
     "replay": Entry("smartshelf.cli.replay:replay", "A real store's sales through the whole pipeline."),
     "deadletters": Entry("bridge.cli:app", "What could not be processed, and why."),
     "audit": Entry("smartshelf.audit.cli:audit", "Do the books balance, everywhere alike?"),

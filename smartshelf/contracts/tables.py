@@ -11,7 +11,6 @@ from typing import Literal
 from smartshelf.contracts import rows as r
 from smartshelf.contracts.topics import TOPICS, Topic
 
-
 #: Schema -> folder of Delta.
 FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics"}
 

@@ -3,9 +3,8 @@
 Shapes and their sources (figures are ours where no source is named):
 
 - weekday and hour: J. Goodman, "Grocery Shopping: Who, Where and When" (Time Use Institute, 2008, American Time Use
-  Survey) and E. Zeballos and K. Ralston, "Food-Related Time Use" (USDA ERS, 2019); the same figures as the live
-  shoppers' (producers/shoppers.py; a test keeps them equal).
-- long tail among the products of a category: log-normal, sigma 1.3 before room binds; more visible and cheaper
+  Survey) and E. Zeballos and K. Ralston, "Food-Related Time Use" (USDA ERS, 2019).
+- long tail among the products of a category: log-normal, sigma 1.6 before room binds; more visible and cheaper
   products sell more.
 - room: a shop gives best-sellers more room, so no product sells more than what a delivery can fill (backroom and half
   the shelf) holds for ``COVER_DAYS``; and it does not list perishables whose supplier batch outlasts their life ("fresh
@@ -47,7 +46,7 @@ Codes = NDArray[np.int64]
 
 #: Units wanted a day (about 7,700 are sold, the rest is not found) and visits a day of a store with REFERENCE_SHELVES
 #: shelves; both grow with the assortment.
-UNITS_A_DAY, VISITS_A_DAY, REFERENCE_SHELVES = 7_800.0, 1_100.0, 1_142
+UNITS_A_DAY, VISITS_A_DAY, REFERENCE_SHELVES = 7_750.0, 1_100.0, 1_142
 
 OPENS, CLOSES = 7, 22
 HOURS = CLOSES - OPENS
@@ -57,20 +56,20 @@ WEEKDAYS = (0.955, 0.955, 0.97, 0.98, 1.03, 1.075, 1.035)
 WORKDAY_HOURS = (3.0, 4.5, 6.0, 7.5, 9.0, 8.5, 6.5, 6.0, 8.0, 10.0, 9.5, 8.0, 6.0, 4.0, 2.5)
 WEEKEND_HOURS = (2.0, 3.5, 6.5, 9.5, 11.0, 10.5, 8.5, 7.5, 7.5, 7.5, 7.0, 6.0, 4.5, 3.0, 2.0)
 
-LONG_TAIL = 1.3
+LONG_TAIL = 1.6
 #: Exponent of a product's price relative to the median of its subcategory.
 CHEAPER_SELLS = -0.5
 #: No product sells more a day than its room holds for so many days (deliveries are two or three days apart).
-COVER_DAYS = 2.7
+COVER_DAYS = 3.5
 #: A perishable sells its supplier batch within so many shelf lives on average, or would not be listed.
-BATCH_WITHIN_LIFE = 1.0
+BATCH_WITHIN_LIFE = 1.5
 SHORT_LIFE_DAYS = 60
 
 ELASTICITY = -2.0
 #: A reduction for a near date moves less: willingness to pay for perishables falls as their date comes closer (M.
 #: Tsiros and C. Heilman, "The Effect of Expiration Dates and Perceived Risk on Purchasing Behavior in Grocery Store
 #: Perishable Categories", Journal of Marketing, 2005), and the reduction first has to make up for that.
-MARKDOWN_ELASTICITY = -0.8
+MARKDOWN_ELASTICITY = -0.7
 #: Share of people who take a product's neighbour when it is out of stock.
 SUBSTITUTES = 0.38
 
@@ -83,7 +82,7 @@ VISITS_NOISE, VISITS_MEMORY = 0.035, 0.55
 WARMTH_MEMORY = 0.75
 #: A product's own ups and downs (a dish in fashion, a neighbour's offer, salads in the sun): size for goods that keep
 #: and for perishables, and what is left of them the next day.
-FASHION_NOISE, FASHION_NOISE_FRESH, FASHION_MEMORY = 0.25, 0.45, 0.92
+FASHION_NOISE, FASHION_NOISE_FRESH, FASHION_MEMORY = 0.25, 0.50, 0.92
 
 #: Season by category: amplitude of a yearly cosine, month of its peak (1-12, fractions allowed), factor in December
 #: from the 8th on, and effect of one standard deviation of warmth.
@@ -284,14 +283,27 @@ class Demand:
         self, products: Products, popularity: Mapping[str, float], *, seed: int, store_id: str, since: date
     ) -> None:
         """``since``: the day from which the trend counts, a year before the store opens."""
-        self.rates = base_rates(products, popularity)
-        names, self.category = np.unique(np.asarray(products.category), return_inverse=True)
+        rates = base_rates(products, popularity)
+        self._begin(rates, products.category, products.shelf_life_days, f"{seed}/{store_id}", since)
+
+    @classmethod
+    def of_rates(
+        cls, rates: Rates, category: Sequence[str], shelf_life_days: Codes, *, seed: int, store_id: str, since: date
+    ) -> Demand:
+        """The same for a store whose base rates are known already: the live world keeps them with its shelves."""
+        demand = cls.__new__(cls)
+        demand._begin(rates, category, shelf_life_days, f"{seed}/{store_id}", since)
+        return demand
+
+    def _begin(self, rates: Rates, category: Sequence[str], shelf_life_days: Codes, key: str, since: date) -> None:
+        self.rates = rates
+        names, self.category = np.unique(np.asarray(category), return_inverse=True)
         self.categories: list[str] = names.tolist()
         self.mean_visits = VISITS_A_DAY * len(self.rates) / REFERENCE_SHELVES
         self._since = since
-        self._key = f"{seed}/{store_id}"
+        self._key = key
         fading = FASHION_MEMORY ** np.arange(_AR_TERMS)
-        self._swing = np.where(products.shelf_life_days <= SHORT_LIFE_DAYS, FASHION_NOISE_FRESH, FASHION_NOISE)
+        self._swing = np.where(shelf_life_days <= SHORT_LIFE_DAYS, FASHION_NOISE_FRESH, FASHION_NOISE)
         self._fading = fading / math.sqrt(float((fading**2).sum()))
         self._recent: dict[int, Rates] = {}
         self._hours = {kind: hours(self.categories, kind) for kind in (0, 5)}

@@ -7,7 +7,7 @@ whole milligrams, so that their sum does not depend on how facts were batched.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -55,8 +55,8 @@ def moment(microseconds: int) -> datetime:
 
 def shelves_of(fact: e.Event) -> tuple[str, ...]:
     """The shelves a fact names; none for visits and readings."""
-    if isinstance(fact, e.PosTransaction):
-        return tuple(line.shelf_id for line in fact.items)
+    if type(fact) is e.PosTransaction:
+        return tuple([line.shelf_id for line in fact.items])
     shelf = getattr(fact, "shelf_id", None)
     return () if shelf is None else (shelf,)
 
@@ -104,53 +104,56 @@ class ShelfBook:
             self._touch(self.row_of[shelf_id], micros(at))
             self._touch_backroom(self.row_of[shelf_id], micros(at))
 
-    def fold(self, facts: Collection[e.Event]) -> None:
+    def fold(self, facts: Iterable[e.Event]) -> None:
         """Add facts, in order."""
-        self._ensure(shelf_id for fact in facts for shelf_id in shelves_of(fact))
         for fact in facts:
-            self._fold(fact)
+            if type(fact) is e.WeightChange:
+                self._weigh(fact)
+            elif isinstance(fact, _COMMITMENTS):
+                self._commit(fact)
+            else:
+                self._move(fact)
 
-    def _fold(self, fact: e.Event) -> None:
+    def _weigh(self, fact: e.WeightChange) -> None:
+        if milligrams := round(fact.delta_weight * MILLIGRAMS):
+            row = self._row(fact.shelf_id)
+            self.weight[row] += milligrams
+            self._touch(row, micros(fact.timestamp))
+
+    def _move(self, fact: e.Event) -> None:
         at = micros(fact.timestamp)
-        if isinstance(fact, e.WeightChange):
-            row = self.row_of[fact.shelf_id]
-            grams = round(fact.delta_weight * MILLIGRAMS)
-            if grams:
-                self.weight[row] += grams
-                self._touch(row, at)
-            return
-        if isinstance(fact, _COMMITMENTS):
-            self._commit(fact, at)
-            return
         changed: set[int] = set()
         for move in ledger.movements(fact):
-            row = self.row_of[move.shelf_id]
-            origin, destination = move.origin, move.destination
-            if at < self.counted[row]:
-                # The count has seen the shelf after this happened: only the other leg is news.
-                origin = Place.UNKNOWN if origin is Place.SHELF else origin
-                destination = Place.UNKNOWN if destination is Place.SHELF else destination
-            self.balances[row, origin] -= move.quantity
-            self.balances[row, destination] += move.quantity
-            if move.quantity and (origin in SHOWN_PLACES or destination in SHOWN_PLACES):
+            row = self._row(move.shelf_id)
+            counted = ledger.as_counted(move, late=at < self.counted[row])
+            self.balances[row, counted.origin] -= move.quantity
+            self.balances[row, counted.destination] += move.quantity
+            if move.quantity and not SHOWN_PLACES.isdisjoint((counted.origin, counted.destination)):
                 changed.add(row)
-            if move.quantity and Place.BACKROOM in (origin, destination):
+            if move.quantity and Place.BACKROOM in (counted.origin, counted.destination):
                 self._touch_backroom(row, at)
         for row in changed:
             self._touch(row, at)
         if isinstance(fact, e.WhIn) and fact.order_id in self.orders:
             self._order(fact.order_id, fact.shelf_id, 0)
-        if isinstance(fact, e.Count) and fact.location == "store":
-            row = self.row_of[fact.shelf_id]
+        if type(fact) is e.Count and fact.location == "store":
+            row = self._row(fact.shelf_id)
             self.counted[row] = max(self.counted[row], at)
 
-    def _commit(self, fact: e.Reserve | e.Ordered, at: int) -> None:
-        row = self.row_of[fact.shelf_id]
+    def _row(self, shelf_id: str) -> int:
+        row = self.row_of.get(shelf_id)
+        if row is None:
+            self._ensure((shelf_id,))
+            row = self.row_of[shelf_id]
+        return row
+
+    def _commit(self, fact: e.Reserve | e.Ordered) -> None:
+        row = self._row(fact.shelf_id)
         if isinstance(fact, e.Reserve):
             self.reserved[row] = fact.qty
         else:
             self._order(fact.order_id, fact.shelf_id, fact.qty)
-        self._touch_backroom(row, at)
+        self._touch_backroom(row, micros(fact.timestamp))
 
     def _order(self, order_id: str, shelf_id: str, outstanding: int) -> None:
         shelf_id, before = self.orders.pop(order_id, (shelf_id, 0))
@@ -164,7 +167,8 @@ class ShelfBook:
 
     def _touch(self, row: int, at: int) -> None:
         self.version[row] += 1
-        self.updated[row] = max(self.updated[row], at)
+        if self.updated[row] < at:
+            self.updated[row] = at
 
     def _ensure(self, shelf_ids: Iterable[str]) -> None:
         """Rows for shelves seen for the first time."""

@@ -55,7 +55,7 @@ def publish_opening(config: Settings, client: redis.Redis, rows: Mapping[str, Ma
     position = read_position(client)
     if position.step > UNBORN:
         return 0
-    start = _start(config, position.t_ms)
+    start = opens_at(config) if position.t_ms is None else datetime.fromtimestamp(position.t_ms / 1000, UTC)
     folder = config.data_dir / "db_csv"
     profiles = [profile for profile in read_profiles(folder) if profile.store_id in config.stores]
     lots = [lot for lot in read_lots(folder) if lot.store_id in config.stores]
@@ -157,6 +157,7 @@ def opened_worlds(
             popularity={category.category: category.popularity for category in catalogue.categories},
             zones=[ZoneBody(zone.zone_id, zone.target_c, zone.power_kw) for zone in catalogue.zones],
             weekly=weekly.get(store, {}),
+            opens=start.date(),
         )
         worlds[store] = World(body, _ms(start), config.step_seconds * 1000)
     for store_id, shelf_id, location, lot in lots:
@@ -206,10 +207,8 @@ def _mark_zero(config: Settings, rows: Mapping[str, Mapping[str, int]], start: d
     )
 
 
-def _start(config: Settings, begun_ms: int | None) -> datetime:
-    """T(0): as configured; on the wall clock, the moment the data were made for."""
-    if begun_ms is not None:
-        return datetime.fromtimestamp(begun_ms / 1000, UTC)
+def opens_at(config: Settings) -> datetime:
+    """T(0) of a store that is not open yet: as configured; on the wall clock, the moment the data were made for."""
     if config.use_simulated_time:
         return config.sim_start
     return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])

@@ -22,9 +22,9 @@ def drift(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(
     try:
         there = admin.list_topics(timeout=TIMEOUT).topics
         names = [name for name in wanted if name in there]
-        # A broker that has just made its first topics may not list them yet; asking about none is an error.
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        answers = admin.describe_configs(resources) if resources else {}
+        if not names:
+            return []  # all were created just now, and a busy broker does not list them yet
+        answers = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
         settings = {
             resource.name: {entry.name: entry.value for entry in answer.result(TIMEOUT).values()}
             for resource, answer in answers.items()

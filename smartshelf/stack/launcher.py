@@ -72,11 +72,15 @@ def opened() -> Store:
     return _opened(layout)
 
 
+def is_elsewhere() -> bool:
+    """Whether this environment names servers of a store that is not this checkout's embedded one (compose, say)."""
+    return "SMARTSHELF_REDIS_URL" in os.environ
+
+
 def is_stopped() -> bool:
     """Whether this environment means an embedded store that has lived before and does not run now."""
     layout = Layout.of(settings_module.load())
-    elsewhere = "SMARTSHELF_REDIS_URL" in os.environ
-    return environment.path(layout).is_file() and not elsewhere and not Supervisor(layout).is_running()
+    return environment.path(layout).is_file() and not is_elsewhere() and not Supervisor(layout).is_running()
 
 
 def _opened(layout: Layout) -> Store:
@@ -292,6 +296,11 @@ def problem_of(settings: Settings, name: str, pid: int) -> str | None:
     # An answer from somebody else's server on our port would look like our own.
     if port and (problem := probes.listening_problem(pid, port)):
         return problem
+    return answer_of(settings, name)
+
+
+def answer_of(settings: Settings, name: str) -> str | None:
+    """What keeps a server from being well, asked over the network; None when it is well."""
     return probes.probe_for(name, settings, len(list(CONNECTORS.glob("*.json"))))()
 
 

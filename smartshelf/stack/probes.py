@@ -38,9 +38,13 @@ def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
 
 
 def listening_problem(pid: int, port: int) -> str | None:
-    """None when process ``pid`` itself listens on ``port``."""
+    """None when process ``pid`` itself listens on ``port``, or may not be asked."""
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        # Root in a container may not look into other users' processes, and Postgres is one's. No harm: somebody
+        # else's Postgres would refuse this store's password.
+        return None
     except psutil.Error:
         return "has ended"
     if any(entry.status == psutil.CONN_LISTEN and entry.laddr.port == port for entry in connections):

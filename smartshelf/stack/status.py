@@ -26,15 +26,21 @@ from smartshelf.stack.launcher import Store
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import ProcessInfo, Supervisor
 
+#: Services that answer over the network.
+SERVERS = ("redis", "kafka", "postgres", "connect", "dashboard")
+
 
 def collect() -> dict[str, Any]:
     """The status as ``status --json`` prints it; works on a stopped store too."""
     current = settings_module.load()
     layout = Layout.of(current)
     supervisor = Supervisor(layout)
-    processes = supervisor.processes() if supervisor.is_running() else {}
-    with ThreadPoolExecutor(max_workers=max(len(processes), 1)) as pool:
-        services = list(pool.map(lambda info: _service(current, info), processes.values()))
+    if launcher.is_elsewhere():
+        services = _servers(current)
+    else:
+        processes = supervisor.processes() if supervisor.is_running() else {}
+        with ThreadPoolExecutor(max_workers=max(len(processes), 1)) as pool:
+            services = list(pool.map(lambda info: _service(current, info), processes.values()))
     well = {entry["name"] for entry in services if entry["state"] == "healthy"}
     return {
         "healthy": bool(well) and all(entry["state"] in {"healthy", "done", "stopped"} for entry in services),
@@ -46,6 +52,20 @@ def collect() -> dict[str, Any]:
         "counts": counts(current) if "kafka" in well else {},
         "home": str(layout.home),
     }  # fmt: skip
+
+
+def _servers(current: Settings) -> list[dict[str, Any]]:
+    """What of a store that somebody else supervises (compose) can be asked over the network."""
+    with ThreadPoolExecutor(max_workers=len(SERVERS)) as pool:
+        problems = pool.map(lambda name: launcher.answer_of(current, name), SERVERS)
+    return [
+        {"name": name, "state": _judged(problem), "pid": None, "rss_mb": None, "since": None}
+        for name, problem in zip(SERVERS, problems, strict=True)
+    ]
+
+
+def _judged(problem: str | None) -> str:
+    return "healthy" if problem is None else f"unhealthy: {problem}"
 
 
 def _service(current: Settings, info: ProcessInfo) -> dict[str, Any]:
@@ -68,8 +88,7 @@ def _state(current: Settings, info: ProcessInfo) -> str:
         return info.state.lower()
     if info.name == "init":
         return "running"
-    problem = launcher.problem_of(current, info.name, info.pid)
-    return "healthy" if problem is None else f"unhealthy: {problem}"
+    return _judged(launcher.problem_of(current, info.name, info.pid))
 
 
 def _rss_mb(pid: int) -> float | None:
@@ -171,6 +190,8 @@ def as_text(status: dict[str, Any]) -> str:
     lines += ["", "waiting      " + (_listed(waiting) or "nothing")]
     if status["counts"]:
         lines += ["events       " + _listed(status["counts"])]
+    if launcher.is_elsewhere():
+        lines += ["", "These are the servers named by SMARTSHELF_*; what supervises them knows of the other services."]
     return "\n".join(lines)
 
 

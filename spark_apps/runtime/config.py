@@ -122,7 +122,8 @@ class StoreConfig:
 
     def refuses(self, fact: Event) -> str | None:
         """Why a fact cannot be booked, or None: every shelf it names must have a profile."""
-        unknown = [shelf for shelf in shelves_of(fact) if shelf not in self.profiles]
+        profiles = self.profiles
+        unknown = [shelf for shelf in shelves_of(fact) if shelf not in profiles]
         return f"unknown shelf {unknown[0]}: it has no profile up to the step's cut" if unknown else None
 
     def apply(self, records: Iterable[Record]) -> list[Refused]:

@@ -20,12 +20,9 @@ class Positions:
         """Highest offset seen, -1 before the first."""
         return self.offsets.get(topic, {}).get(str(partition), -1)
 
-    def see(self, topic: str, partition: int, offset: int) -> bool:
-        """Move on to ``offset``; False when it has been seen before (a rebuild starts a little too early)."""
-        if offset <= self.at(topic, partition):
-            return False
+    def see(self, topic: str, partition: int, offset: int) -> None:
+        """Everything up to ``offset`` has been taken in."""
         self.offsets.setdefault(topic, {})[str(partition)] = offset
-        return True
 
     def cover(self, cut: Mapping[str, Mapping[str, int]], topics: Collection[str]) -> bool:
         """Whether everything that ``cut`` names of these topics has been seen."""

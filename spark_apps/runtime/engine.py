@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -162,9 +163,13 @@ class StoreEngine:
         result = Result()
         begun_at = self._runtime.last[0]
         before = None if self._runtime.announce else self._live()
-        for record in sorted(records, key=_position):
-            if self._runtime.positions.see(record.topic, record.partition, record.offset):
-                self._receive(record, result)
+        for (topic, partition), rows in groupby(sorted(records, key=_position), key=_place):
+            seen = self._runtime.positions.at(topic, partition)
+            # A rebuild starts a little too early, for the store that is furthest behind.
+            new = [record for record in rows if record.offset > seen]
+            if new:
+                self._runtime.positions.see(topic, partition, new[-1].offset)
+                self._receive(topic, new, result)
         self._run(result)
         self._show(before, result)
         reached = self._runtime.last[0]
@@ -190,25 +195,35 @@ class StoreEngine:
 
     # --- taking in -------------------------------------------------------------------------------
 
-    def _receive(self, record: Record, result: Result) -> None:
-        if record.topic in self._facts:
-            self._receive_fact(fact_of(record))
-        elif record.topic in self._config_topics:
-            self._runtime.pending.config.append(record)
-        elif record.topic == TICKS:
-            try:
-                self._runtime.ticks.append(_tick(record.value))
-            except msgspec.DecodeError as wrong:
-                self._refuse(Refused(record, f"not a tick: {wrong}"), result)
-        elif record.topic == TASKS:
-            self._receive_done(record)
+    def _receive(self, topic: str, records: list[Record], result: Result) -> None:
+        if topic in self._facts:
+            for record in records:
+                self._receive_fact(fact_of(record))
+        elif topic in self._config_topics:
+            self._runtime.pending.config += records
+        elif topic == TICKS:
+            for record in records:
+                try:
+                    self._runtime.ticks.append(_tick(record.value))
+                except msgspec.DecodeError as wrong:
+                    self._refuse(Refused(record, f"not a tick: {wrong}"), result)
+        elif topic == TASKS:
+            for record in records:
+                self._receive_done(record)
 
     def _receive_fact(self, fact: Fact) -> None:
-        job, pending = fact.job, self._runtime.pending
-        if job is None or fact.event is None:
+        event, pending = fact.event, self._runtime.pending
+        if event is None:
             pending.add(fact)
             return
-        step = fact.event.step
+        if event.store_id != self.store_id:
+            pending.add(Fact(fact.record, None, f"names two stores, {self.store_id} and {event.store_id}"))
+            return
+        if not event.source.startswith(Evidence.JOB_PREFIX):
+            pending.add(fact)
+            return
+        job = event.source.removeprefix(Evidence.JOB_PREFIX)
+        step = event.step
         if step is None:
             pending.add(Fact(fact.record, None, "a fact of a job must name its step"))
         elif job not in self._own or self._runtime.last[0] <= step <= self._runtime.silent_until:
@@ -355,6 +370,10 @@ def _of(booked: Iterable[tuple[str, Event]], topics: frozenset[str]) -> list[Eve
 def _tick(value: bytes | None) -> Tick:
     tick: Tick = TOPICS[TICKS].decoder.decode(value or b"")
     return tick
+
+
+def _place(record: Record) -> tuple[str, int]:
+    return record.topic, record.partition
 
 
 def _position(record: Record) -> tuple[str, int, int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from smartshelf.contracts.events import DeadLetter, Event, Evidence
+from smartshelf.contracts.events import DeadLetter, Event
 from smartshelf.contracts.topics import TOPICS
 
 
@@ -34,13 +34,6 @@ class Fact(NamedTuple):
     record: Record
     event: Event | None
     problem: str = ""
-
-    @property
-    def job(self) -> str | None:
-        """The stage that wrote it, or None when it came through the bridge."""
-        if self.event is None or not self.event.source.startswith(Evidence.JOB_PREFIX):
-            return None
-        return self.event.source.removeprefix(Evidence.JOB_PREFIX)
 
 
 class Refused(NamedTuple):

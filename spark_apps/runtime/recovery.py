@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def trouble(folder: Path, generation: Generation, progress: JobProgress | None) 
 def choose(
     checkpoints: Checkpoints,
     progress: JobProgress | None,
-    carried: Iterable[Mapping[str, Any]],
+    carried: Callable[[], Iterable[Mapping[str, Any]]],
     *,
     epoch: int,
     starting: str,
@@ -140,7 +140,7 @@ def choose(
 ) -> Generation:
     """The generation to run: the last one, or a new one when it cannot be continued or ``epoch`` was raised.
 
-    ``carried``: rows of ops/job_state; ``partitions``: of the topics that the query reads.
+    ``carried``: reads the rows of ops/job_state; ``partitions``: of the topics that the query reads.
     """
     latest = checkpoints.latest()
     if latest is None and progress is None:
@@ -156,7 +156,7 @@ def choose(
         return latest
     new = max(epoch, known + 1)
     log.warning("the state of the store query is rebuilt as epoch %d: %s", new, reason)
-    return checkpoints.begin(_rebuild(new, reason or "", progress, carried, partitions))
+    return checkpoints.begin(_rebuild(new, reason or "", progress, carried(), partitions))
 
 
 def _rebuild(

@@ -21,7 +21,14 @@ def main() -> None:
     store = TwinStore(TwinClock(time.monotonic))
     store.control.pass_time(minutes)
     queries.use(twin_feed(store))
-    sys.argv[1:] = ["run", str(CHECKOUT / "dashboard" / "app.py"), "--server.port", port, "--server.address", "127.0.0.1"]
+    sys.argv[1:] = [
+        "run",
+        str(CHECKOUT / "dashboard" / "app.py"),
+        "--server.port",
+        port,
+        "--server.address",
+        "127.0.0.1",
+    ]
     cli.main(prog_name="streamlit")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dashboard.queries import Reading, StoreState
-from dashboard.views import freshness
+from dashboard.views import freshness, timebar
 from simulated_time.store import Status
 from tests.dashboard.twin import TwinStore
 
@@ -51,3 +52,11 @@ def test_the_state_of_a_source_is_told_without_colour() -> None:
     html = freshness.sources_html([freshness.Source("Clock", "down", "<silent>")])
     assert 'aria-label="down"' in html
     assert "&lt;silent&gt;" in html
+
+
+def test_a_clock_that_waits_for_the_pipeline_says_so() -> None:
+    status = TwinStore().clock()
+    assert timebar.pace(status) == "60×"
+    assert timebar.pace(replace(status, achieved=31.0)) == "31× of 60×"
+    assert timebar.pace(replace(status, achieved=0.0)) == "60×, waiting for the pipeline"
+    assert timebar.pace(replace(status, state="paused")) == ""

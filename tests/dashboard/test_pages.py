@@ -104,6 +104,20 @@ def test_fast_forward_goes_to_the_next_closing(open_page: Open, store: TwinStore
     assert "22:00" in html(app)
 
 
+def test_the_moment_offered_is_kept_until_it_has_passed(open_page: Open, store: TwinStore) -> None:
+    app = open_page()
+    offered = app.session_state["goal"]
+    store.control.pass_time(100)
+    app.run()
+    assert app.session_state["goal"] == offered
+    store.control.pass_time(100)
+    app.run()
+    renewed = app.session_state["goal"]
+    assert renewed > offered
+    app.button(key="go").click().run()
+    assert store.control.orders == [f"advance {renewed:%Y-%m-%dT%H:%M}"]
+
+
 def test_an_order_the_clock_refuses_is_told(open_page: Open, store: TwinStore) -> None:
     app = open_page()
     store.control.problem = "Redis does not answer"

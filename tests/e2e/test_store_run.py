@@ -59,3 +59,10 @@ def test_an_undisturbed_run_at_another_speed_decides_the_very_same(store: Store,
     audit = store.report("audit")
     assert audit["balanced"] is True
     assert audit["hash"] == disturbed["hash"]
+
+
+def test_one_process_without_servers_decides_the_very_same(store: Store, disturbed: dict[str, object]) -> None:
+    facts = store.report("data", "facts", "--until", UNTIL, "--out", str(store.folder / "facts"))
+    assert facts["step"] == disturbed["step"]
+    assert facts["hash"] == disturbed["hash"]
+    assert facts["totals"]["sold"] == disturbed["totals"]["kafka"]["sold"]  # type: ignore[index]

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.servers
 
 #: For a long run: BRIDGE_KILLS=50 BRIDGE_KILL_SECONDS=600.
 KILLS = int(os.environ.get("BRIDGE_KILLS", "15"))
-KILL_SECONDS = float(os.environ.get("BRIDGE_KILL_SECONDS", "40"))
+KILL_SECONDS = float(os.environ.get("BRIDGE_KILL_SECONDS", "25"))
 OUTAGE = float(os.environ.get("BRIDGE_OUTAGE_SECONDS", "20"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.catalogue import expand, load_catalogue
 from data.discounts import first_week, weekly_discounts
-from data.opening import opening_lots
+from data.opening import drawn_lots
 
 CATALOGUE = load_catalogue()
 
@@ -24,7 +24,7 @@ stores = st.sampled_from(["S01", "S02", "milan"])
 @given(scale=scales, seed=seeds, day=days, store=stores)
 def test_lots_fill_what_there_is_and_live_around_the_start(scale: float, seed: int, day: date, store: str) -> None:
     profiles = expand(CATALOGUE, scale)
-    shelf, backroom = opening_lots(profiles, day, seed, store)
+    shelf, backroom = drawn_lots(profiles, day, seed, store)
     start = np.datetime64(day)
     assert (shelf.stock(len(profiles)) >= 1).all()
     assert (shelf.stock(len(profiles)) <= profiles.maximum_stock).all()
@@ -42,7 +42,7 @@ def test_lots_fill_what_there_is_and_live_around_the_start(scale: float, seed: i
 @given(scale=scales, seed=seeds, day=days)
 def test_nothing_in_the_backroom_expires_before_what_is_on_the_shelf(scale: float, seed: int, day: date) -> None:
     profiles = expand(CATALOGUE, scale)
-    shelf, backroom = opening_lots(profiles, day, seed)
+    shelf, backroom = drawn_lots(profiles, day, seed)
     latest = np.full(len(profiles), np.datetime64("1900-01-01"))
     np.maximum.at(latest, shelf.row, shelf.expiry_date)
     assert (backroom.expiry_date >= latest[backroom.row]).all()
@@ -53,7 +53,7 @@ def test_nothing_in_the_backroom_expires_before_what_is_on_the_shelf(scale: floa
 def test_the_same_seed_gives_the_same_lots_and_offers(seed: int, day: date, store: str) -> None:
     profiles = expand(CATALOGUE, 0.05)
     for once, again in zip(
-        opening_lots(profiles, day, seed, store), opening_lots(profiles, day, seed, store), strict=True
+        drawn_lots(profiles, day, seed, store), drawn_lots(profiles, day, seed, store), strict=True
     ):
         assert once.batch_code.tolist() == again.batch_code.tolist()
         assert once.quantity.tolist() == again.quantity.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import subprocess
 import sys
@@ -43,6 +44,12 @@ class SparkStore:
     @property
     def config(self) -> Settings:
         return load(self.env)
+
+    def another(self) -> SparkStore:
+        """A second process for the same store."""
+        twin = copy.copy(self)
+        twin.log, twin.process = self.log.with_suffix(".2.log"), None
+        return twin
 
     # --- the process -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from smartshelf.audit import sources
+from smartshelf.audit import books, sources
 from smartshelf.audit.books import Balances, LotKey, ShelfKey
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import EXPIRED, Place
@@ -31,13 +31,13 @@ def test_a_row_reads_the_same_from_every_place_of_record() -> None:
     )  # fmt: skip
     told = msgspec.structs.asdict(line)
     typed = told | {"expiry_date": date(2026, 1, 9), "unit_price": Decimal("1.50"), "total_price": Decimal("3.00")}
-    from_kafka = sources.plain(PosLine, msgspec.json.decode(msgspec.json.encode(line)))
-    assert sources.plain(PosLine, typed) == sources.plain(PosLine, told) == from_kafka
+    from_kafka = books.plain(PosLine, msgspec.json.decode(msgspec.json.encode(line)))
+    assert books.plain(PosLine, typed) == books.plain(PosLine, told) == from_kafka
 
 
 def test_every_hashed_table_is_mirrored() -> None:
-    assert set(sources.HASHED) <= {table.full_name for table in sources.MIRRORED if table.delta}
-    assert all(TABLES[name].deletes == name.startswith("state.") for name in sources.HASHED)
+    assert set(books.HASHED) <= {table.full_name for table in sources.MIRRORED if table.delta}
+    assert all(TABLES[name].deletes == name.startswith("state.") for name in books.HASHED)
 
 
 def test_what_was_booked_out_as_expired_is_leaving_until_staff_threw_it_away() -> None:
@@ -66,9 +66,9 @@ def test_expired_goods_of_the_backroom_are_wasted_once() -> None:
 
 
 def test_the_world_still_has_in_its_backroom_what_is_on_its_way() -> None:
-    books = Balances("kafka")
-    books.add("S01", [Moved("A", "L1", Place.SUPPLIER, Place.BACKROOM, 30)])
-    books.add("S01", [Moved("A", "L1", Place.BACKROOM, Place.ON_THE_WAY, 12)])
-    seen = sources.as_the_world_sees(books)
+    told = Balances("kafka")
+    told.add("S01", [Moved("A", "L1", Place.SUPPLIER, Place.BACKROOM, 30)])
+    told.add("S01", [Moved("A", "L1", Place.BACKROOM, Place.ON_THE_WAY, 12)])
+    seen = sources.as_the_world_sees(told)
     assert seen.units(SHELF, Place.BACKROOM) == seen.units_of_lot(LOT, LotPlace.BACKROOM) == 30
-    assert books.units(SHELF, Place.BACKROOM) == 18
+    assert told.units(SHELF, Place.BACKROOM) == 18

@@ -1,4 +1,4 @@
-"""Opening stock and lots of the store of the catalogue."""
+"""Lots drawn for a store that has no past, and its weekly offers."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import pytest
 
 from data.catalogue import expand, load_catalogue
 from data.discounts import first_week, weekly_discounts
-from data.opening import deliveries_before, opening_lots
+from data.opening import deliveries_before, drawn_lots
 
 PROFILES = expand(load_catalogue())
 START = date(2026, 1, 1)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_store_opens_with_about_1830_lots_and_the_warehouse_with_2250(seed: int) -> None:
-    store, warehouse = opening_lots(PROFILES, START, seed)
+def test_about_1830_lots_are_drawn_for_the_store_and_2250_for_the_warehouse(seed: int) -> None:
+    store, warehouse = drawn_lots(PROFILES, START, seed)
     assert len(store) == pytest.approx(1_830, rel=0.1)
     assert len(warehouse) == pytest.approx(2_250, rel=0.1)
     assert store.stock(1_142).mean() == pytest.approx(39, abs=1)
 
 
 def test_newer_backroom_lots_are_whole_batches() -> None:
-    _, warehouse = opening_lots(PROFILES, START, 1)
+    _, warehouse = drawn_lots(PROFILES, START, 1)
     newer = warehouse.row[1:] == warehouse.row[:-1]
     assert newer.sum() > 500
     assert (warehouse.quantity[1:][newer] % PROFILES.standard_batch_size[warehouse.row[1:][newer]] == 0).all()
 
 
 def test_some_lots_lie_on_the_shelf_and_in_the_backroom_at_once() -> None:
-    store, warehouse = opening_lots(PROFILES, START, 1)
+    store, warehouse = drawn_lots(PROFILES, START, 1)
     shared = set(store.batch_code.tolist()) & set(warehouse.batch_code.tolist())
     assert 200 < len(shared) < 600
 
 
-def test_two_stores_open_with_different_stock_of_the_same_products() -> None:
-    first, _ = opening_lots(PROFILES, START, 1, "S01")
-    second, _ = opening_lots(PROFILES, START, 1, "S02")
+def test_two_stores_begin_with_different_stock_of_the_same_products() -> None:
+    first, _ = drawn_lots(PROFILES, START, 1, "S01")
+    second, _ = drawn_lots(PROFILES, START, 1, "S02")
     assert (first.stock(1_142) != second.stock(1_142)).mean() > 0.5
 
 

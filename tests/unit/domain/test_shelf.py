@@ -75,7 +75,7 @@ def test_a_receipt_with_two_lines_of_a_shelf_is_one_input_of_its_row() -> None:
     ],
 )
 def test_what_changes_nothing_that_the_row_shows_does_not_raise_its_version(fact: e.Event) -> None:
-    assert book(fact).version.tolist() == [0]
+    assert not book(fact).version.any()
 
 
 def test_a_late_fact_counts_but_leaves_the_shelf_that_was_counted_since_alone() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
-from smartshelf.errors import Fenced, SettingError
+from smartshelf.errors import Fenced, SettingError, Unavailable
 from spark_apps import jobs, queries, session, store
 from spark_apps.queries import Query, QueryFailed, StartAgain
 
@@ -35,11 +38,26 @@ def test_comments_and_blank_lines_are_no_settings() -> None:
     assert session.defaults("# why\n\nspark.a   b c\n") == {"spark.a": "b c"}
 
 
+def test_temporary_files_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    never = 2**22 + 1  # above the kernel's highest process id
+    for owner in (never, os.getppid()):
+        (tmp_path / str(owner) / "blocks").mkdir(parents=True)
+    mine = session._scratch(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {mine.name, str(os.getppid())}
+
+
 def test_the_telling_line_of_a_stack_trace_is_the_reason() -> None:
     trace = (
         "org.apache.spark.SparkException: Job aborted\n\tat x.y.Z\nTraceback:\nRuntimeError: a tick is missing\n\tat q"
     )
     assert queries.reason(trace) == "RuntimeError: a tick is missing"
+
+
+def test_without_a_stack_trace_the_first_line_is_the_reason_and_never_the_plan() -> None:
+    text = (
+        "[STREAM_FAILED] Query [id = 1] terminated with exception: x\n=== Streaming Query ===\n+- LocalRelation <empty>"
+    )
+    assert queries.reason(text).endswith("terminated with exception: x")
 
 
 class Ended:
@@ -57,6 +75,13 @@ class Ended:
 def test_a_query_that_lost_kafka_is_to_be_started_again() -> None:
     with pytest.raises(StartAgain, match="lost Kafka"):
         Query("store", Ended("org.apache.kafka.common.errors.TimeoutException: no answer")).check()
+    with pytest.raises(StartAgain, match="lost Kafka"):
+        Query("store", Ended("Py4JException"), failure=lambda: Unavailable("Kafka did not take 3 records")).check()
+
+
+def test_a_query_whose_checkpoint_another_process_uses_is_to_be_started_again() -> None:
+    with pytest.raises(StartAgain, match="another process"):
+        Query("store", Ended("[CONCURRENT_STREAM_LOG_UPDATE] Concurrent update to the log.")).check()
 
 
 def test_a_repaired_checkpoint_is_to_be_started_again() -> None:

@@ -43,7 +43,7 @@ def carried(store: str, step: int, epoch: int = 1, **positions: dict[str, int]) 
 
 def choose(folder: Path, known: JobProgress | None, rows: Any = (), epoch: int = 1) -> Generation:
     return recovery.choose(
-        Checkpoints(folder), known, rows, epoch=epoch, starting="earliest", partitions=PARTITIONS
+        Checkpoints(folder), known, lambda: rows, epoch=epoch, starting="earliest", partitions=PARTITIONS
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 import os
 import socket
 
+import psutil
+
 from smartshelf.stack import probes
 
 
@@ -42,3 +44,19 @@ def test_a_server_is_not_well_by_the_answer_of_another_process_on_its_port():
         port = server.getsockname()[1]
         assert probes.listening_problem(os.getpid(), port) is None
         assert probes.listening_problem(os.getppid(), port) == f"does not listen on {port} yet"
+
+
+def test_a_process_that_may_not_be_looked_into_is_left_to_its_probe(monkeypatch):
+    def denied(process, kind):
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "net_connections", denied)
+    assert probes.listening_problem(os.getpid(), 5432) is None
+
+
+def test_a_process_that_has_gone_does_not_listen(monkeypatch):
+    def gone(process, kind):
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "net_connections", gone)
+    assert probes.listening_problem(os.getpid(), 5432) == "has ended"

@@ -1,0 +1,76 @@
+"""What is ordered from suppliers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from smartshelf.domain import ordering
+
+N = np.array
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "lead_hours", "protection_hours"),
+    [("2026-01-04", 20, 68), ("2026-01-06", 20, 68), ("2026-01-01", 20, 92)],  # Sunday, Tuesday, Thursday
+)
+def test_an_order_must_last_until_the_delivery_after_its_own(
+    cutoff: str, lead_hours: int, protection_hours: int
+) -> None:
+    interval = ordering.interval(datetime.fromisoformat(cutoff).replace(hour=12, tzinfo=UTC))
+    assert interval.lead * 24 == pytest.approx(lead_hours)
+    assert interval.protection * 24 == pytest.approx(protection_hours)
+
+
+def test_the_position_is_on_hand_plus_on_order_minus_reserved() -> None:
+    assert ordering.position(N([10, -3]), N([5, 5]), N([4, 0])).tolist() == [11, 5]
+
+
+def test_the_reorder_point_covers_demand_and_the_larger_safety_stock() -> None:
+    by_days = ordering.reorder_point(N([10.0]), N([0.0]), 3.0, 2.0, 0.95)
+    by_service = ordering.reorder_point(N([10.0]), N([400.0]), 3.0, 2.0, 0.95)
+    assert by_days.tolist() == [50]
+    assert by_service.tolist() == [30 + 57]  # 1.645 x sqrt(1200)
+
+
+def test_the_backroom_keeps_at_least_one_refill_of_what_keeps() -> None:
+    assert ordering.reorder_point(N([1.0]), N([1.0]), 3.0, 2.0, 0.95, refill=N([40])).tolist() == [43]
+
+
+def test_each_product_may_have_a_service_level_of_its_own() -> None:
+    both = ordering.reorder_point(N([1.0, 1.0]), N([100.0, 100.0]), 4.0, 0.0, N([0.5, 0.99]))
+    assert both.tolist() == [4, 51]
+
+
+def test_the_order_up_to_level_is_the_policys_where_stated() -> None:
+    level = ordering.order_up_to(N([20, 20]), N([6.0, 6.0]), 2.0, stated=N([np.nan, 99]))
+    assert level.tolist() == [32, 99]
+
+
+def test_nothing_is_ordered_above_the_reorder_point() -> None:
+    assert ordering.batches(N([21, 20]), N([20, 20]), N([60, 60]), N([10, 10])).tolist() == [0, 4]
+
+
+def test_orders_are_whole_batches_below_the_level_but_enough_to_pass_the_reorder_point() -> None:
+    assert ordering.batches(N([0, 19]), N([20, 20]), N([45, 22]), N([20, 50])).tolist() == [2, 1]
+
+
+def test_an_order_never_exceeds_the_room_in_the_backroom() -> None:
+    assert ordering.batches(N([0, 0]), N([20, 20]), N([90, 90]), N([20, 20]), room=N([47, -5])).tolist() == [2, 0]
+
+
+def test_no_more_of_a_perishable_is_ordered_than_may_still_be_stocked() -> None:
+    assert ordering.batches(N([0, 0]), N([20, 20]), N([90, 90]), N([10, 10]), still_sells=N([35.0, 4.0])).tolist() == [
+        3,
+        0,
+    ]
+    assert ordering.sells_in_time(N([4.0]), N([7]), 1.0).tolist() == [4 * (1 + ordering.LIVES_IN_STORE * 7)]
+
+
+def test_the_demand_rate_follows_sales_but_is_not_misled_by_empty_shelves() -> None:
+    mean, variance = ordering.smooth(N([10.0, 10.0, 10.0]), N([4.0] * 3), N([20, 0, 30]), N([True, False, False]))
+    assert mean.tolist() == pytest.approx([11, 10, 12])
+    assert variance[1] == 4.0
+    assert variance[0] > 4.0
