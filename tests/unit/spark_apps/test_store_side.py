@@ -162,6 +162,20 @@ def test_a_policy_counts_from_the_step_that_names_it() -> None:
     assert (alert.shelf_id, alert.created_at, alert.suggested_qty) == (SHELF, START + timedelta(minutes=10), 14)
 
 
+def test_a_policy_edited_while_the_clock_stands_is_told_at_once_and_carried_out_when_it_goes_on() -> None:
+    loop = quiet().live(9)
+    loop.edit(ShelfPolicy(policy_id="1", shelf_id=SHELF, threshold_pct=70.0, target_pct=90.0))
+    (alert,) = loop.alerts("refill_request")
+    assert (alert.created_at, alert.status) == (START + timedelta(minutes=9), "open")
+    assert not loop.plans()
+    loop.edit(ShelfPolicy(policy_id="1", shelf_id=SHELF, threshold_pct=30.0, target_pct=90.0))
+    loop.live(30)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.WhOut)] == [14]
+    assert [fact.quantity for fact in loop.facts if isinstance(fact, e.Refill)] == [14]
+    ids = [fact.event_id for fact in loop.facts]
+    assert len(ids) == len(set(ids))
+
+
 # --- lots ----------------------------------------------------------------------------------------------------------
 
 
