@@ -51,7 +51,7 @@ class Loop:
         #: (step in which it was sent, topic, decoded value) of everything sent, in order
         self.log: list[tuple[int, str, Any]] = []
         self.facts: list[e.Event] = []
-        self._sent = 0
+        self._sent = self.extra_cuts = 0
         self._waiting: list[Record] = [self._record("shelf_profiles", each) for each in self.profiles]
         self._waiting += [self._record("shelf_policies", each) for each in policies]
         self._waiting += [self._record("shelf_events", fact) for fact in self._opening()]
@@ -103,6 +103,12 @@ class Loop:
         """A policy edit; it takes effect at the end of the running step."""
         self._waiting.append(self._record("shelf_policies", policy))
 
+    def edit(self, policy: ShelfPolicy) -> None:
+        """A policy edit while the clock stands: the bridge cuts once more."""
+        self.configure(policy)
+        self.extra_cuts += 1
+        self._end(self.worlds.position.step, n=self.extra_cuts)
+
     def tell(self, kind: type[e.Event], topic: str = "shelf_events", **payload: Any) -> None:
         """A fact that no world lived, as from an outside system; it counts with the next step."""
         at = START + timedelta(seconds=60 * (self.worlds.position.step + 1))
@@ -141,7 +147,7 @@ class Loop:
             self._end(k, last=k == until)
         return self
 
-    def _end(self, k: int, last: bool = True) -> None:
+    def _end(self, k: int, last: bool = True, n: int = 0) -> None:
         def ends(kind: str) -> dict[str, dict[str, int]]:
             named = (topic for topic in self.offsets if TOPICS[topic].kind == kind)
             return {topic: {"0": self.offsets[topic] - 1} for topic in named}
@@ -154,6 +160,7 @@ class Loop:
             t=START + timedelta(seconds=k * 60),
             cut=ends("fact"),
             config=ends("config"),
+            n=n,
         )
         self._waiting.append(self._record("sim_ticks", tick))
         if not last and self.random.random() < 0.1:

@@ -41,6 +41,12 @@ class _Identity(Struct):
     source: str
     seq: int | None = None
 
+    @property
+    def counted_as(self) -> str:
+        """Who numbers: a stage does so for every store by itself."""
+        is_job = self.source.startswith(Evidence.JOB_PREFIX)
+        return f"{self.source} for {self.store_id}" if is_job else self.source
+
 
 _identity = msgspec.json.Decoder(_Identity).decode
 
@@ -88,7 +94,7 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
         for message in kafka.read_all(config.kafka_bootstrap, topic.name):
             identity = _identity(message.value())
             if identity.seq is not None and Evidence.is_own(identity.source):
-                facts.sequences.add(identity.source, topic.stream or topic.name, identity.seq)
+                facts.sequences.add(identity.counted_as, topic.stream or topic.name, identity.seq)
             if topic.name not in BOOKED:
                 continue
             fact = topic.decoder.decode(message.value())

@@ -6,6 +6,7 @@ from typing import Any
 
 from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
+from smartshelf.io.offers import FILE, read_weekly
 from smartshelf.settings import Settings
 from spark_apps.jobs.batch_state import BatchState
 from spark_apps.jobs.daily_discounts import DailyDiscounts
@@ -44,7 +45,11 @@ if tuple(stage.name for stage in STAGES) != configured.STAGES:
 
 def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
-    chosen: dict[str, Stage[Any]] = {ExpiredRemoval.name: ExpiredRemoval(config.remove_mode)}
+    weekly = read_weekly(config.data_dir / FILE, config.sim_start)
+    chosen: dict[str, Stage[Any]] = {
+        DailyDiscounts.name: DailyDiscounts(weekly),
+        ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
+    }
     return tuple(chosen.get(stage.name, stage) for stage in STAGES)
 
 

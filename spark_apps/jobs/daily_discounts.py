@@ -1,12 +1,14 @@
 """Daily discounts: lots on their last day and the day before are marked down (``daily_discounts``, price tasks).
 
-At midnight for all lots in the store, and later in the day for a lot that is brought to its shelf.
+At midnight for all lots in the store, and later in the day for a lot that is brought to its shelf. The offers of the
+week, which the tills know by themselves, are told beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -21,7 +23,10 @@ from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import Deciding, gone, lead, row, task
 
 TOPIC = "daily_discounts"
-REASON = "near_expiry"
+Reason = Literal["weekly", "near_expiry"]
+WHOLE_SHELF = "*"
+#: Store -> Monday (ISO date) -> shelf -> discount 0-1.
+Weekly = Mapping[str, Mapping[str, Mapping[str, float]]]
 #: Weight of the newest day in the rate of sales: about the last week and a half counts.
 SMOOTHING = 0.2
 #: Share of a full shelf that is taken to sell in a day until a day has been seen.
@@ -45,6 +50,10 @@ class DailyDiscounts(Deciding[State]):
     facts: ClassVar = frozenset({"pos_transactions"})
     books: ClassVar = True
     made: ClassVar = State
+
+    def __init__(self, weekly: Weekly | None = None) -> None:
+        """``weekly``: the promotion file; fixed for the life of a store, like its opening stock."""
+        self._weekly = weekly or {}
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
@@ -76,11 +85,30 @@ class DailyDiscounts(Deciding[State]):
         state.sold = {}
         state.day = day_of(step.at.date().isoformat())
         last = (step.at - FORGET_AFTER).date().isoformat()
-        return [
-            gone(TOPIC, DailyDiscount, _key(step, shelf_id, batch_code, day))
+        outputs = [
+            gone(TOPIC, DailyDiscount, _key(step, shelf_id, batch_code, day, "near_expiry"))
             for day in [day for day in state.given if day <= last]
             for shelf_id, batch_code in state.given.pop(day)
         ]
+        return outputs + self._of_the_week(step)
+
+    def _of_the_week(self, step: Step) -> list[Output]:
+        """Today's offers; those of a day long past leave the topic."""
+        outputs: list[Output] = []
+        past = (step.at - FORGET_AFTER).date()
+        opening = step.at - step.k * (step.at - step.since)
+        if past >= opening.date():
+            outputs += [
+                gone(TOPIC, DailyDiscount, _key(step, shelf_id, WHOLE_SHELF, past.isoformat(), "weekly"))
+                for shelf_id in self._offers(step.scope.store_id, past)
+            ]
+        for shelf_id, discount in self._offers(step.scope.store_id, step.at.date()).items():
+            outputs.append(_tell(step, shelf_id, WHOLE_SHELF, "weekly", discount))
+        return outputs
+
+    def _offers(self, store_id: str, day: date) -> Mapping[str, float]:
+        monday = day - timedelta(days=day.weekday())
+        return self._weekly.get(store_id, {}).get(monday.isoformat(), {})
 
     def _mark_down(
         self, state: State, config: StoreConfig, step: Step, books: Books, rows: Sequence[int]
@@ -107,27 +135,34 @@ class DailyDiscounts(Deciding[State]):
 
 
 def _give(step: Step, shelf_id: str, batch_code: str, discount: float) -> list[Output]:
-    key = _key(step, shelf_id, batch_code, step.at.date().isoformat())
+    subject = f"{shelf_id}|{batch_code}|{step.at.date().isoformat()}"
+    return [
+        _tell(step, shelf_id, batch_code, "near_expiry", discount),
+        task(step, "price", subject, shelf_id=shelf_id, batch_code=batch_code, discount=discount, reason="near_expiry"),
+    ]
+
+
+def _tell(step: Step, shelf_id: str, batch_code: str, reason: Reason, discount: float) -> Output:
     given = DailyDiscount(
         epoch=step.scope.epoch,
         version=1,
         as_of_step=step.k,
-        **key,  # type: ignore[arg-type]  # the reason is one of the contract's
+        store_id=step.scope.store_id,
+        shelf_id=shelf_id,
+        batch_code=batch_code,
+        discount_date=step.at.date().isoformat(),
+        reason=reason,
         discount=discount,
         created_at=step.at,
     )
-    subject = f"{shelf_id}|{batch_code}|{key['discount_date']}"
-    return [
-        row(TOPIC, given),
-        task(step, "price", subject, shelf_id=shelf_id, batch_code=batch_code, discount=discount, reason=REASON),
-    ]
+    return row(TOPIC, given)
 
 
-def _key(step: Step, shelf_id: str, batch_code: str, day: str) -> dict[str, str]:
+def _key(step: Step, shelf_id: str, batch_code: str, day: str, reason: Reason) -> dict[str, str]:
     return {
         "store_id": step.scope.store_id,
         "shelf_id": shelf_id,
         "batch_code": batch_code,
         "discount_date": day,
-        "reason": REASON,
+        "reason": reason,
     }

@@ -162,6 +162,20 @@ def test_a_policy_counts_from_the_step_that_names_it() -> None:
     assert (alert.shelf_id, alert.created_at, alert.suggested_qty) == (SHELF, START + timedelta(minutes=10), 14)
 
 
+def test_a_policy_edited_while_the_clock_stands_is_told_at_once_and_carried_out_when_it_goes_on() -> None:
+    loop = quiet().live(9)
+    loop.edit(ShelfPolicy(policy_id="1", shelf_id=SHELF, threshold_pct=70.0, target_pct=90.0))
+    (alert,) = loop.alerts("refill_request")
+    assert (alert.created_at, alert.status) == (START + timedelta(minutes=9), "open")
+    assert not loop.plans()
+    loop.edit(ShelfPolicy(policy_id="1", shelf_id=SHELF, threshold_pct=30.0, target_pct=90.0))
+    loop.live(30)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.WhOut)] == [14]
+    assert [fact.quantity for fact in loop.facts if isinstance(fact, e.Refill)] == [14]
+    ids = [fact.event_id for fact in loop.facts]
+    assert len(ids) == len(set(ids))
+
+
 # --- lots ----------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +234,18 @@ def test_lots_on_their_last_two_days_are_cheaper_by_thirty_to_fifty_percent(busy
     ]
     assert paid
     assert all(decided == taken_off for decided, taken_off in paid)
+
+
+def test_the_offers_of_the_week_are_told_every_day_and_leave_after_two_weeks() -> None:
+    offers = {"S01": {"2025-12-29": {SHELF: 0.25}, "2026-01-05": {"TESTEN0001": 0.1}}}
+    loop = Loop((DailyDiscounts(offers),), small_body(shelves=5, visits=0.0)).live(at(16, 0))
+    told = [d for d in loop.sent(DailyDiscount) if d.reason == "weekly"]
+    assert [(d.shelf_id, d.batch_code, d.discount, d.discount_date) for d in told] == [
+        *((SHELF, "*", 0.25, f"2026-01-{day:02d}") for day in range(1, 5)),
+        *(("TESTEN0001", "*", 0.1, f"2026-01-{day:02d}") for day in range(5, 12)),
+    ]
+    deleted = {key for key, row in loop.rows["daily_discounts"].items() if row is None}
+    assert {msgspec.json.decode(key)["discount_date"] for key in deleted} == {"2026-01-01", "2026-01-02"}
 
 
 # --- shrink --------------------------------------------------------------------------------------------------------
