@@ -62,12 +62,12 @@ class Sales:
         """When the file is over, simulated ms."""
         return self._table.first_day + self._table.days * DAY
 
-    def arrivals(self, _step: int, since: int, until: int) -> list[int]:
+    def arrivals(self, _step: int, since: int, until: int, _crowd: float = 1.0) -> list[int]:
         """Instants in (since, until] at which customers come in, in order."""
         first, last = ((at - self._table.first_day) // HOUR for at in (since, until))
         return [enters for hour in range(first, last + 1) for enters in self._of_hour(hour) if since < enters <= until]
 
-    def plan(self, _step: int, _number: int, enters: int) -> Plan:
+    def plan(self, _step: int, _number: int, enters: int, _craved: int | None = None) -> Plan:
         """Customers of an hour come in at different instants, so the instant tells who it is."""
         return self._of_hour((enters - self._table.first_day) // HOUR)[enters]
 

@@ -168,7 +168,7 @@ class Loop:
         if pause := self._brake.pause():
             self._service.sleep(pause)
         self._hear(0.0)
-        self._take_in_stores()
+        self._look_around()
         target = int(self._client.get(keys.TARGET) or 0)
         moved = self._worlds.turn(target)
         if moved and self._worlds.running is None:
@@ -183,11 +183,16 @@ class Loop:
         for heard in self._tasks.poll(timeout):
             self._worlds.hear(heard.message, heard.partition, heard.offset)
 
-    def _take_in_stores(self) -> None:
-        """Stores that `smartshelf replay` has prepared."""
+    def _look_around(self) -> None:
+        """Scenarios that were switched, and stores that `smartshelf replay` has prepared; between two steps."""
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY or self._worlds.running is not None:
             return
+        wanted = fields(self._client, keys.SCENARIOS)
+        if self._worlds.switch(wanted.keys()):
+            self._service.log.info(
+                "scenarios from step %d on: %s", self._worlds.position.step + 1, ", ".join(wanted) or "none"
+            )
         newcomers = fields(self._client, JOINING)
         if not newcomers:
             self._looked = now

@@ -26,6 +26,8 @@ class Shelf(Struct, array_like=True):
     received: int = 0
     sold: int = 0
     wasted: int = 0
+    #: Carried out without being paid (scenarios); for the books still in a basket.
+    unpaid: int = 0
 
     @property
     def stock(self) -> int:

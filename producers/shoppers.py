@@ -75,6 +75,8 @@ PUTS_BACK = 0.055
 TAKES_EARLIEST = 0.80
 #: The scale's error on one reading, grams (standard deviation).
 SCALE_ERROR = 0.8
+#: Share of people who follow a craze (scenarios).
+FOLLOWERS = 0.2
 #: From the last shelf to the tills, and from the door to the first shelf.
 WALK = MINUTE
 TAKE, PUT_BACK = 0, 1
@@ -180,9 +182,12 @@ class Shoppers:
             self._visits = (at // DAY, self._body.visits_a_day * self._demand.traffic(date_of(at)))
         return self._visits[1]
 
-    def arrivals(self, step: int, since: int, until: int) -> list[int]:
-        """Instants in (since, until] at which shoppers 0, 1, 2, ... of this step enter, in order."""
-        rate = flow(since, self.visits(since))
+    def arrivals(self, step: int, since: int, until: int, crowd: float = 1.0) -> list[int]:
+        """Instants in (since, until] at which shoppers 0, 1, 2, ... of this step enter, in order.
+
+        ``crowd``: factor of how many there are (scenarios).
+        """
+        rate = crowd * flow(since, self.visits(since))
         if not rate:
             return []
         random = numbers(self._world, step, 0)
@@ -190,23 +195,29 @@ class Shoppers:
         instants = sorted(since + 1 + int(u * (until - since)) for u in random.random(count).tolist())
         return [at for at in instants if at % DAY <= LAST_ENTRY]
 
-    def plan(self, step: int, number: int, enters: int) -> Plan:
-        """The plan of shopper ``number`` of a step; the same whenever it is asked for."""
+    def plan(self, step: int, number: int, enters: int, craved: int | None = None) -> Plan:
+        """The plan of shopper ``number`` of a step; the same whenever it is asked for.
+
+        ``craved``: index of a shelf whose product some take on top of what they came for (scenarios).
+        """
         random = numbers(self._world, step, number + 1)
-        u = random.random(5).tolist()
+        u = random.random(6).tolist()
         hour, mission = self._hour(enters), _mission(u[0])
         low, high = mission.products
         wanted = max(1, int((low + int(u[1] * (high - low + 1))) * hour.size + u[4]))
         stay = int(MINUTE * (mission.minutes[0] + u[2] * (mission.minutes[1] - mission.minutes[0])))
-        draws = random.random((wanted, 11)).tolist()
-        errors = (random.standard_normal(wanted) * SCALE_ERROR).tolist()
+        *draws, on_top = random.random((wanted + 1, 11)).tolist()
+        errors = (random.standard_normal(wanted + 1) * SCALE_ERROR).tolist()
+        chosen = self._basket(hour, mission, draws)
+        if craved is not None and u[5] < FOLLOWERS:
+            chosen.setdefault(craved, []).append(on_top)
+            draws.append(on_top)
         first, span = enters + WALK, stay - 3 * WALK
         instants = sorted(first + int(draw[0] * span) for draw in draws)
         to_till = enters + stay - WALK
         actions = []
         # People walk the aisles in order, and come to each shelf once.
-        basket = sorted(self._basket(hour, mission, draws).items())
-        for at, (shelf, of_shelf), error in zip(instants, basket, errors, strict=False):
+        for at, (shelf, of_shelf), error in zip(instants, sorted(chosen.items()), errors, strict=False):
             draw = of_shelf[0]
             choices = tuple(choice for each in of_shelf for choice in each[5 : 6 + bisect_right(UNITS, each[2])])
             actions.append(Action(at, TAKE, shelf, len(choices), choices, error, draw[10]))

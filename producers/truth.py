@@ -19,6 +19,8 @@ class Truth(NamedTuple):
 
     on_shelf: int
     in_baskets: int
+    #: Carried out past the till: for the books still in a basket, and lost after closing.
+    unpaid: int
     in_backroom: int
     sold: int
     wasted: int
@@ -53,7 +55,16 @@ def _truth(shelf: Shelf, basket: Counter[str]) -> Truth:
         in_store[lot.batch_code] += lot.quantity
     for lot in shelf.backroom:
         behind[lot.batch_code] += lot.quantity
-    return Truth(shelf.stock, basket.total(), shelf.in_backroom, shelf.sold, shelf.wasted, dict(in_store), dict(behind))
+    return Truth(
+        shelf.stock,
+        basket.total(),
+        shelf.unpaid,
+        shelf.in_backroom,
+        shelf.sold,
+        shelf.wasted,
+        dict(in_store),
+        dict(behind),
+    )
 
 
 def fields(client: redis.Redis, name: str) -> dict[str, bytes]:

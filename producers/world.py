@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from heapq import heappop, heappush
+from math import prod
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +23,7 @@ from producers.body import Body
 from producers.pos import Item, combined, line, queue
 from producers.randomness import SENSORS, STAFF, numbers, store_key
 from producers.sales import Sales
+from producers.scenarios import Scenario, Switches
 from producers.shelf import Lot, Shelf, choose, put, take
 from producers.shoppers import DAY, MINUTE, SCALE_ERROR, TAKE, Action, Plan, Shoppers, iso_date, time_slot, weekday
 from smartshelf.contracts import events as e
@@ -38,6 +41,8 @@ READING_EVERY = 5 * MINUTE
 TO_THE_DOOR = 30_000
 #: Facts of staff come first in their step.
 STAFF_AT = 1
+#: Marks an order that scenarios have made late.
+LATE = "late"
 #: How long the world remembers a task it has done, so that it is not done twice; simulated ms.
 REMEMBERED = 8 * DAY
 
@@ -96,6 +101,9 @@ class World:
         self._done_tasks: dict[str, int] = {}
         self._seq: dict[str, int] = {}
         self._plans: dict[Name, Plan] = {}
+        self.switches = Switches(body)
+        #: Scenarios of the running step, each with the step since which it is on.
+        self._on: list[tuple[Scenario, int]] = []
         self._agenda: list[tuple[int, int, int]] = []
         self._facts: list[Emitted] = []
         self._dirty: set[str] = set()
@@ -108,9 +116,12 @@ class World:
         """Live step k, the one after the last: its facts in time order."""
         since, until = self._start + (k - 1) * self._step_ms, self._start + k * self._step_ms
         self._facts = []
+        self._on = self.switches.on(k)
+        self._tell_switches(k, since + STAFF_AT)
         self._work(k, since + STAFF_AT)
         self._open(since, until)
-        for number, enters in enumerate(self._people.arrivals(k, since, until)):
+        crowd = prod(scenario.crowd() for scenario, _ in self._on)
+        for number, enters in enumerate(self._people.arrivals(k, since, until, crowd)):
             heappush(self._agenda, (enters, k, number))
         for at in range(since - since % READING_EVERY + READING_EVERY, until + 1, READING_EVERY):
             if self.body.zones:
@@ -148,6 +159,9 @@ class World:
             else:
                 self._put_back(name, shopper, action)
         elif not shopper.pays and shopper.basket:
+            self._slip_past(name, shopper, at)
+            if not shopper.basket:
+                return
             shopper.till, shopper.pays = queue(self._tills, at, sum(item.quantity for item in shopper.basket))
             self._dirty.add("tills")
         elif shopper.basket:
@@ -241,6 +255,11 @@ class World:
         self._weigh(at, index, grams, customer_id=customer)
 
     def _weigh(self, at: int, index: int, grams: float, **why: Any) -> None:
+        for scenario, _ in self._on:
+            said = scenario.weighed(index, grams)
+            if said is None:
+                return
+            grams = said
         shelf_id = self.body.shelves[index].shelf_id
         self._emit(
             "shelf_events",
@@ -251,6 +270,18 @@ class World:
             delta_weight=round(grams, 1),
             **why,
         )
+
+    def _slip_past(self, name: Name, shopper: Shopper, at: int) -> None:
+        """What scenarios let pass the till unpaid leaves the basket before it gets there."""
+        for scenario, _ in self._on:
+            slipped = scenario.unpaid(*name, shopper.basket)
+            for item, units in zip(shopper.basket, slipped, strict=True):
+                if units:
+                    item.quantity -= units
+                    self.shelves[item.shelf].unpaid += units
+                    self._touch(item.shelf)
+                    self._tell(scenario, at, item.shelf, units, f"{_customer(name)} {item.batch_code}")
+            shopper.basket = [item for item in shopper.basket if item.quantity]
 
     def _pay(self, name: Name, shopper: Shopper, at: int) -> None:
         day = iso_date(at)
@@ -323,7 +354,9 @@ class World:
     def _plan(self, name: Name) -> Plan:
         plan = self._plans.get(name)
         if plan is None:
-            plan = self._plans[name] = self._people.plan(name[0], name[1], self.shoppers[name].enters)
+            craved = [scenario.craved(self._begin_of(since)) for scenario, since in self.switches.on(name[0])]
+            first = next((shelf for shelf in craved if shelf is not None), None)
+            plan = self._plans[name] = self._people.plan(name[0], name[1], self.shoppers[name].enters, first)
         return plan
 
     # --- sensors -------------------------------------------------------------------------------
@@ -333,14 +366,20 @@ class World:
         random = numbers(self._random, at // READING_EVERY, SENSORS)
         hours = READING_EVERY / 3_600_000
         for zone, (warmth, work) in zip(self.body.zones, random.normal(0, 1, (len(self.body.zones), 2)), strict=True):
+            reading = (
+                zone.target_c + 0.3 * float(warmth),
+                max(zone.power_kw * hours * (1 + 0.05 * float(work)), 0.0),
+            )
+            for scenario, since in self._on:
+                reading = scenario.reading(zone, self._begin_of(since), at, reading)
             self._emit(
                 "cold_chain",
                 f"{self.store_id}|{zone.zone_id}",
                 e.Reading,
                 at,
                 zone_id=zone.zone_id,
-                temperature_c=round(zone.target_c + 0.3 * float(warmth), 2),
-                kwh=round(max(zone.power_kw * hours * (1 + 0.05 * float(work)), 0.0), 4),
+                temperature_c=round(reading[0], 2),
+                kwh=round(reading[1], 4),
             )
 
     # --- what the business asked for -----------------------------------------------------------
@@ -369,6 +408,10 @@ class World:
         }
         for task_id, error in zip(due, errors, strict=True):
             task = self.tasks.pop(task_id)
+            if task.kind == "order" and (later := self._later(task, at)):
+                self.tasks[task_id] = msgspec.structs.replace(task, do_at=k + later, reason=LATE)
+                self._dirty.add(f"task:{task_id}")
+                continue
             if task.do_at < k:
                 log.warning("task %s for step %d came late, done at step %d", task_id, task.do_at, k)
             do[task.kind](task, at, error)
@@ -429,8 +472,24 @@ class World:
         if units and task.location == "store":
             self._weigh(at, index, -units * body.item_weight + error, reason="removal")
 
+    def _later(self, task: Task, at: int) -> int:
+        """Steps by which scenarios make an order late; it is late only once."""
+        if task.reason == LATE:
+            return 0
+        index, steps = self._index[str(task.shelf_id)], 0
+        for scenario, _ in self._on:
+            if delay := scenario.late(_number_of(task)) // self._step_ms:
+                steps += delay
+                self._tell(scenario, at, index, task.quantity or 0, f"{task.plan_id} comes {delay} steps late")
+        return steps
+
     def _deliver(self, task: Task, at: int, _: float) -> None:
         """The lorry is at the dock."""
+        for scenario, _since in self._on:
+            ordered = task.quantity or 0
+            if missing := ordered - scenario.delivered(_number_of(task), ordered):
+                task = msgspec.structs.replace(task, quantity=ordered - missing)
+                self._tell(scenario, at, self._index[str(task.shelf_id)], missing, f"{task.plan_id} comes short")
         index = self._index[str(task.shelf_id)]
         body, day = self.body.shelves[index], iso_date(at)
         lot = Lot(
@@ -464,6 +523,36 @@ class World:
             self._dirty.add(f"price:{old}")
         self._prices[name] = Price(day, task.discount or 0.0)
         self._dirty.add(f"price:{name}")
+
+    # --- scenarios -----------------------------------------------------------------------------
+
+    def switch(self, switches: Switches) -> None:
+        """Other scenarios are on from the next step; to be saved before that step is lived."""
+        self.switches = switches
+        self._dirty.add("switches")
+
+    def _tell_switches(self, k: int, at: int) -> None:
+        for scenario, on in self.switches.turned_at(k):
+            self._tell(scenario, at, None, 0, "on" if on else "off")
+            for effect in scenario.effects(self._begin_of(k)) if on else ():
+                self._tell(scenario, at, effect.shelf, 0, effect.detail)
+
+    def _tell(self, scenario: Scenario, at: int, index: int | None, units: int, detail: str) -> None:
+        """Ground truth, for scoring what the business finds out."""
+        shelf_id = None if index is None else self.body.shelves[index].shelf_id
+        self._emit(
+            "world_truth",
+            f"{self.store_id}|{shelf_id or '*'}",
+            e.WorldTruth,
+            at,
+            scenario=scenario.name,
+            shelf_id=shelf_id,
+            quantity=units,
+            detail=detail,
+        )
+
+    def _begin_of(self, k: int) -> int:
+        return self._start + (k - 1) * self._step_ms
 
     # --- a replayed store: stock is assumed ----------------------------------------------------
 
@@ -546,6 +635,8 @@ class World:
                 found = self._seq
             case "tills":
                 found = self._tills
+            case "switches":
+                found = self.switches.past
             case "shelf":
                 found = self.shelves[self._index[which]]
             case "shopper":
@@ -567,6 +658,9 @@ class World:
                     self._seq = decode(value)
                 case "tills":
                     self._tills = decode(value)
+                case "switches":
+                    past = decode(value, type=dict[str, list[tuple[int, int | None]]])
+                    self.switches = Switches(self.body, past)
                 case "shelf":
                     self.shelves[self._index[which]] = decode(value, type=Shelf)
                 case "shopper":
@@ -593,6 +687,11 @@ class World:
 
 def moment(at: int) -> datetime:
     return EPOCH_1970 + timedelta(milliseconds=at)
+
+
+def _number_of(task: Task) -> int:
+    """A number that belongs to a task, below those of staff and sensors."""
+    return int.from_bytes(blake2b(task.task_id.encode(), digest_size=2).digest(), "little")
 
 
 def _neighbours(body: Body) -> list[int]:

@@ -7,7 +7,7 @@ whoever is killed in the middle computes the same step again and goes on after t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,6 +16,7 @@ import msgspec
 
 from producers import body as bodies
 from producers.body import Body
+from producers.shoppers import DAY
 from producers.world import Emitted, World, moment
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.control import Done, Mark, Task
@@ -230,6 +231,34 @@ class Worlds:
             world.saved()
         self.worlds |= taken
         return sorted(taken)
+
+    # --- scenarios -----------------------------------------------------------------------------
+
+    def switch(self, wanted: Collection[str]) -> bool:
+        """Turn scenarios on or off at the boundary of two steps, in a save of its own; False: nothing to do or not now.
+
+        The save comes before the next step: whoever is killed in that step lives it again with the same scenarios.
+        """
+        if self.running is not None or self.position.t_ms != self.end_of(self.position.step):
+            return False
+        step = self.position.step + 1
+        oldest = step - DAY // self.step_ms
+        turned = {
+            store: switches
+            for store, world in self.worlds.items()
+            if (switches := world.switches.turn(frozenset(wanted), step, oldest)) is not None
+        }
+        before = {store: self.worlds[store].switches for store in turned}
+        for store, switches in turned.items():
+            self.worlds[store].switch(switches)
+        if not turned or not self._saved([], self._changes(), self.position.t_ms, None):
+            for store, switches in before.items():
+                self.worlds[store].switch(switches)
+            return False
+        for world in self.worlds.values():
+            world.saved()
+        self._heard = False
+        return True
 
 
 def rendered(facts: Iterable[Emitted]) -> list[Fact]:

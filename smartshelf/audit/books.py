@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,11 +112,17 @@ def compare(truth: Balances, other: Balances, places: Sequence[Place]) -> list[D
     ]
 
 
-def compare_lots(truth: Balances, other: Balances, places: Sequence[LotPlace] = tuple(LotPlace)) -> list[Difference]:
+def compare_lots(
+    truth: Balances,
+    other: Balances,
+    places: Sequence[LotPlace] = tuple(LotPlace),
+    leaving_out: Collection[ShelfKey] = (),
+) -> list[Difference]:
     """Every lot and place on which two sources disagree; a lot that one has forgotten has no units there."""
     return [
         Difference(f"{place.name.lower()} by lot", "/".join(key), truth.source, expected, other.source, found)
         for key in sorted(truth.by_lot.keys() | other.by_lot.keys())
+        if ShelfKey(key.store_id, key.shelf_id) not in leaving_out
         for place in places
         if (expected := truth.units_of_lot(key, place)) != (found := other.units_of_lot(key, place))
     ]

@@ -122,11 +122,13 @@ def _mirrors(
 
 def _reality(client: redis.Redis, cut: Cut, facts: sources.Facts) -> list[Difference]:
     """The books against what physically is there; nothing to compare with for a real feed."""
-    real = sources.world(client, cut, facts.leaving)
+    real, unsure = sources.world(client, cut, facts.leaving)
     if not real.by_shelf:
         return []
     seen = sources.as_the_world_sees(facts.balances)
+    lots_in_store = books.compare_lots(seen, real, (LotPlace.STORE,), leaving_out=unsure)
     return [
         *books.compare(seen, real, (Place.SHELF, Place.BASKET, Place.BACKROOM, Place.SOLD, Place.WASTED)),
-        *books.compare_lots(seen, real, (LotPlace.STORE, LotPlace.BACKROOM)),
+        *books.compare_lots(seen, real, (LotPlace.BACKROOM,)),
+        *lots_in_store,
     ]

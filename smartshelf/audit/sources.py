@@ -198,21 +198,24 @@ def lots_in_store(source: str, rows: Rows) -> Balances:
     return told
 
 
-def world(client: redis.Redis, cut: Cut, leaving: Mapping[LotKey, int]) -> Balances:
-    """Physical truth, in the words of the books: goods on their way still stand in the backroom.
+def world(client: redis.Redis, cut: Cut, leaving: Mapping[LotKey, int]) -> tuple[Balances, set[ShelfKey]]:
+    """Physical truth, in the words of the books, and the shelves whose lots in the store cannot be compared.
 
-    What is ``leaving`` is there too until staff throw it away, but in the books no longer.
+    Goods on their way still stand in the backroom. What is ``leaving`` is there too until staff throw it away, but
+    in the books no longer. Nobody knows of which lots the units are that went past the till.
     """
-    truth = Balances("the world")
+    truth, unsure = Balances("the world"), set[ShelfKey]()
     for store_id in cut.ticks:
         for shelf_id, real in shelves_of_the_world(client, store_id).items():
             truth.by_shelf[ShelfKey(store_id, shelf_id)] = {
                 Place.SHELF: real.on_shelf,
-                Place.BASKET: real.in_baskets,
+                Place.BASKET: real.in_baskets + real.unpaid,
                 Place.BACKROOM: real.in_backroom,
                 Place.SOLD: real.sold,
                 Place.WASTED: real.wasted,
             }
+            if real.unpaid:
+                unsure.add(ShelfKey(store_id, shelf_id))
             for batch in real.in_store.keys() | real.behind.keys():
                 truth.by_lot[LotKey(store_id, shelf_id, batch)] = {
                     LotPlace.STORE: real.in_store.get(batch, 0),
@@ -223,15 +226,19 @@ def world(client: redis.Redis, cut: Cut, leaving: Mapping[LotKey, int]) -> Balan
         places[Place.BACKROOM] = places.get(Place.BACKROOM, 0) - units
         kept = truth.by_lot.setdefault(lot, {})
         kept[LotPlace.BACKROOM] = kept.get(LotPlace.BACKROOM, 0) - units
-    return truth
+    return truth, unsure
 
 
 def as_the_world_sees(books: Balances) -> Balances:
-    """The books with what is on its way counted where it physically stands: in the backroom."""
+    """The books with what is on its way where it physically stands, in the backroom, and what is lost where it left.
+
+    What went past the till is in a basket for the books, and lost after closing.
+    """
     seen = Balances(books.source)
     for key, places in books.by_shelf.items():
         behind = places.get(Place.BACKROOM, 0) + places.get(Place.ON_THE_WAY, 0)
-        seen.by_shelf[key] = places | {Place.BACKROOM: behind}
+        out = places.get(Place.BASKET, 0) + places.get(Place.LOST, 0)
+        seen.by_shelf[key] = places | {Place.BACKROOM: behind, Place.BASKET: out}
     for lot, kept in books.by_lot.items():
         behind = kept.get(LotPlace.BACKROOM, 0) + kept.get(LotPlace.ON_THE_WAY, 0)
         seen.by_lot[lot] = kept | {LotPlace.BACKROOM: behind}

@@ -11,6 +11,9 @@ CLOCK = "sim:clock"
 HOLDS = "sim:holds"
 LEASE = "sim:lease"
 
+#: Hash: scenarios that are to be on, by name (the value says since when, wall clock).
+SCENARIOS = "scenarios"
+
 STORES = "stores"
 EPOCH = "store:epoch"
 #: Hash: what init has completed, so that a killed init goes on where it stopped.

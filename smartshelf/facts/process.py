@@ -81,13 +81,10 @@ class Process:
     @property
     def hash(self) -> str:
         """What ``smartshelf audit`` prints for a live run of the same seed at this step."""
-        tables = {
-            name: books.keyed(
-                TABLES[name], map(msgspec.json.decode, self.rows.get(TABLES[name].topic.name, {}).values())
-            )
-            for name in books.HASHED
-        }
-        return books.store_hash(tables, self._taken)
+        return books.store_hash({name: self._rows_of(TABLES[name]) for name in books.HASHED}, self._taken)
+
+    def _rows_of(self, table: Table) -> books.Rows:
+        return books.keyed(table, map(msgspec.json.decode, self.rows.get(table.topic.name, {}).values()))
 
     @property
     def now(self) -> datetime:

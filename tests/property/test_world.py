@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producers.memory import MemoryStore
+from producers.scenarios import SCENARIOS
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
 from smartshelf.domain.ledger import movements
@@ -122,6 +124,60 @@ def test_a_world_killed_at_any_moment_goes_on_with_the_very_same_events(seed: in
     lived(killed, A_MORNING)
     assert log_of(smooth) == log_of(killed)
     assert same_state_of_store(smooth, killed)
+
+
+SWITCHES = st.dictionaries(st.integers(1, A_MORNING - 1), st.sets(st.sampled_from(sorted(SCENARIOS))), max_size=4)
+
+
+def switched_morning(seed: int, switches: dict[int, set[str]], instants: list[int]) -> MemoryStore:
+    """A morning in which just those scenarios are on after those steps; killed at each of the instants."""
+    store = opened(small_body(seed))
+    lived(store, 1, tasks=tasks_of_the_day())
+    for step in range(2, A_MORNING + 1):
+        if step - 1 in switches:
+            lived(store, 0).switch(switches[step - 1])
+        for at in sorted(at for at in instants if (step - 1) * STEP < at < step * STEP):
+            lived(store, 0, slices=[at])
+        if step in switches or step == A_MORNING or any(step * STEP < at < (step + 1) * STEP for at in instants):
+            lived(store, step)
+    return store
+
+
+@few
+@given(SEEDS, SWITCHES, INSTANTS)
+def test_scenarios_survive_kills_with_the_very_same_events(
+    seed: int, switches: dict[int, set[str]], instants: list[int]
+) -> None:
+    smooth, killed = (switched_morning(seed, switches, kills) for kills in ([], instants))
+    assert log_of(smooth) == log_of(killed)
+    assert same_state_of_store(smooth, killed)
+
+
+@few
+@given(SEEDS, SWITCHES)
+def test_with_any_scenarios_units_are_conserved_and_what_is_taken_is_paid_put_back_or_told(
+    seed: int, switches: dict[int, set[str]]
+) -> None:
+    store = switched_morning(seed, switches, [])
+    world = store.worlds(START, STEP).worlds["S01"]
+    baskets = Counter[str]()
+    for item in world.baskets():
+        baskets[world.body.shelves[item.shelf].shelf_id] += item.quantity
+    taken, told = Counter[str](), Counter[str]()
+    for _, _, event in log_of(store):
+        if isinstance(event, e.WorldTruth) and event.scenario in ("theft", "mis-scan"):
+            told[event.shelf_id or ""] += event.quantity
+        for move in movements(event):
+            if Place.BASKET in (move.origin, move.destination):
+                taken[move.shelf_id] += move.quantity if move.destination is Place.BASKET else -move.quantity
+    for body, shelf in zip(world.body.shelves, world.shelves, strict=True):
+        in_baskets = baskets[body.shelf_id]
+        assert shelf.received == (
+            shelf.stock + shelf.in_backroom + in_baskets + shelf.sold + shelf.wasted + shelf.unpaid
+        )
+        assert taken[body.shelf_id] == in_baskets + told[body.shelf_id]
+        assert shelf.unpaid == told[body.shelf_id]
+        assert all(lot.quantity > 0 for lot in (*shelf.lots, *shelf.backroom))
 
 
 def same_state_of_store(one: object, other: object) -> bool:
