@@ -266,9 +266,13 @@ class Switches:
             name: [span for span in spans if span[1] is None or span[1] >= oldest] for name, spans in self.past.items()
         }
         for name in now - known:
-            past[name][-1] = (past[name][-1][0], step)
+            first, _ = past[name].pop()
+            # What is taken back before its step was never on.
+            past[name] += [(first, step)] if first < step else []
         for name in known - now:
-            past.setdefault(name, []).append((step, None))
+            spans = past.setdefault(name, [])
+            first = spans.pop()[0] if spans and spans[-1][1] == step else step
+            spans.append((first, None))
         turned = Switches.__new__(Switches)
         turned.past, turned._kinds = {name: spans for name, spans in past.items() if spans}, self._kinds
         return turned

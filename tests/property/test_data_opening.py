@@ -52,9 +52,7 @@ def test_nothing_in_the_backroom_expires_before_what_is_on_the_shelf(scale: floa
 @given(seed=seeds, day=days, store=stores)
 def test_the_same_seed_gives_the_same_lots_and_offers(seed: int, day: date, store: str) -> None:
     profiles = expand(CATALOGUE, 0.05)
-    for once, again in zip(
-        drawn_lots(profiles, day, seed, store), drawn_lots(profiles, day, seed, store), strict=True
-    ):
+    for once, again in zip(drawn_lots(profiles, day, seed, store), drawn_lots(profiles, day, seed, store), strict=True):
         assert once.batch_code.tolist() == again.batch_code.tolist()
         assert once.quantity.tolist() == again.quantity.tolist()
     offers, same = (weekly_discounts(len(profiles), day, seed, store_id=store) for _ in range(2))

@@ -204,3 +204,18 @@ def test_a_switch_waits_for_the_end_of_the_running_step() -> None:
 def test_a_name_that_nobody_knows_changes_nothing() -> None:
     worlds = lived(opened(), 3)
     assert not worlds.switch({"no-such-scenario"})
+
+
+def test_what_is_taken_back_before_its_step_was_never_on_or_never_off() -> None:
+    store = opened()
+    worlds = lived(store, 3)
+    assert worlds.switch({"theft"})
+    assert worlds.switch(())
+    assert worlds.worlds[STORE].switches.past == {}
+    assert worlds.switch({"theft"})
+    worlds = lived(store, 5)
+    assert worlds.switch(())
+    assert worlds.switch({"theft"})
+    assert worlds.worlds[STORE].switches.past == {"theft": [(4, None)]}
+    lived(store, 8)
+    assert [fact.detail for fact in truth(store, "theft") if not fact.shelf_id] == ["on"]

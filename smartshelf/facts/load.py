@@ -1,0 +1,87 @@
+"""A folder of ``smartshelf data facts`` into an empty Kafka or into Delta tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import write_deltalake
+
+from smartshelf.contracts.render import arrow
+from smartshelf.contracts.tables import Table
+from smartshelf.contracts.topics import TOPICS
+from smartshelf.facts.process import PARTITION
+from smartshelf.io import delta
+from smartshelf.io.kafka import TransactionalWriter
+from spark_apps import tables
+
+#: Records in one Kafka transaction.
+BATCH = 10_000
+
+
+def into_kafka(folder: Path, bootstrap: str) -> dict[str, int]:
+    """Send every record of the append-only topics, in order, to a broker that has the topics; records by topic."""
+    writer = TransactionalWriter(bootstrap, "facts")
+    sent: dict[str, int] = {}
+    try:
+        for topic in (topic for topic in TOPICS.values() if not topic.compacted):
+            for rows in _batches(folder / f"{topic.name}.parquet"):
+                writer.transaction(_filler(topic.name, rows))
+                sent[topic.name] = sent.get(topic.name, 0) + len(rows)
+    finally:
+        writer.close()
+    return sent
+
+
+def into_delta(folder: Path, root: Path) -> dict[str, int]:
+    """Append the facts to ``raw`` and write the states to ``cleansed`` under ``root``; rows by table.
+
+    The tables are made when they are missing; what they hold stays, so load into empty ones.
+    """
+    written: dict[str, int] = {}
+    for topic in tables.RAW:
+        schema = tables.raw_schema(topic)
+        for rows in _batches(folder / f"{topic.name}.parquet"):
+            places = [pa.array([value] * len(rows)) for value in (topic.name, PARTITION)]
+            offsets = pa.array([row["offset"] for row in rows])
+            where = [column.cast(field.type) for column, field in zip([*places, offsets], delta.POSITION, strict=True)]
+            events = arrow.events_table(topic, [row["value"].encode() for row in rows])
+            _append(tables.raw_path(root, topic), pa.table([*where, *events.columns], schema=schema))
+            written[topic.name] = written.get(topic.name, 0) + len(rows)
+    for table in tables.MIRRORED:
+        if (path := folder / f"{table.name}.parquet").is_file():
+            written[table.name] = _append(tables.mirror_path(root, table), _states(table, path))
+    return written
+
+
+def _states(table: Table, path: Path) -> pa.Table:
+    if table.topic.compacted:
+        return pq.read_table(path).cast(arrow.row_schema(table.row))
+    # Every change stands in the file; the table keeps the latest of each key.
+    latest = {row["key"]: row["value"] for rows in _batches(path) for row in rows}
+    return arrow.rows_table(table.row, [value.encode() for value in latest.values()])
+
+
+def _append(path: Path, rows: pa.Table) -> int:
+    delta.ensure_table(path, rows.schema)
+    write_deltalake(str(path), rows, mode="append")
+    return int(rows.num_rows)
+
+
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    if path.is_file():
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH):
+                yield batch.to_pylist()
+
+
+def _filler(topic: str, rows: list[dict[str, Any]]) -> Callable[[TransactionalWriter], None]:
+    def fill(writer: TransactionalWriter) -> None:
+        for row in rows:
+            partition = writer.partition_of(topic, row["store_id"])
+            writer.produce(topic, row["value"], row["key"], partition)
+
+    return fill
