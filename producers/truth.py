@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple, cast
 
 import msgspec
@@ -14,10 +15,19 @@ from smartshelf.contracts import redis_keys as keys
 
 
 class Truth(NamedTuple):
-    """Units of one product, by where they are; what was carried out unpaid is still in a basket for the books."""
+    """Units of one product, by where they really are or went."""
 
     on_shelf: int
     in_baskets: int
+    #: Carried out past the till: for the books still in a basket, and lost after closing.
+    unpaid: int
+    in_backroom: int
+    sold: int
+    wasted: int
+    #: batch -> units on the shelf and in baskets
+    in_store: dict[str, int]
+    #: batch -> units in the backroom
+    behind: dict[str, int]
 
 
 def shelves_of_the_world(client: redis.Redis, store_id: str) -> dict[str, Truth]:
@@ -31,12 +41,30 @@ def shelves_of_the_world(client: redis.Redis, store_id: str) -> dict[str, Truth]
         for name, value in saved.items()
         if name.startswith("shelf:")
     }
-    baskets = {shelf_id: shelf.unpaid for shelf_id, shelf in shelves.items()}
+    baskets: dict[str, Counter[str]] = {shelf_id: Counter() for shelf_id in shelves}
     for name, value in saved.items():
         if name.startswith("shopper:"):
             for item in msgspec.json.decode(value, type=Shopper).basket:
-                baskets[body.shelves[item.shelf].shelf_id] += item.quantity
-    return {shelf_id: Truth(shelf.stock, baskets[shelf_id]) for shelf_id, shelf in shelves.items()}
+                baskets[body.shelves[item.shelf].shelf_id][item.batch_code] += item.quantity
+    return {shelf_id: _truth(shelf, baskets[shelf_id]) for shelf_id, shelf in shelves.items()}
+
+
+def _truth(shelf: Shelf, basket: Counter[str]) -> Truth:
+    in_store, behind = Counter(basket), Counter[str]()
+    for lot in shelf.lots:
+        in_store[lot.batch_code] += lot.quantity
+    for lot in shelf.backroom:
+        behind[lot.batch_code] += lot.quantity
+    return Truth(
+        shelf.stock,
+        basket.total(),
+        shelf.unpaid,
+        shelf.in_backroom,
+        shelf.sold,
+        shelf.wasted,
+        dict(in_store),
+        dict(behind),
+    )
 
 
 def fields(client: redis.Redis, name: str) -> dict[str, bytes]:

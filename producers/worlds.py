@@ -288,6 +288,16 @@ def open_worlds(
         position,
         worlds,
         save,
-        done=decode(shared["done"]) if "done" in shared else {},
+        done=_done(shared, position.step, step_ms),
         offsets=decode(shared["offsets"])[TASKS] if "offsets" in shared else {},
     )
+
+
+def _done(shared: Mapping[str, bytes], step: int, step_ms: int) -> dict[str, dict[str, int]]:
+    """The done marks read so far. A stage that came with newer code is waited for from the next step on."""
+    done: dict[str, dict[str, int]] = decode(shared["done"]) if "done" in shared else {}
+    if step >= lead_steps(step_ms // 1000):  # by now every stage that was configured has been heard of
+        for of_store in done.values():
+            for stage in STAGES:
+                of_store.setdefault(stage, step)
+    return done

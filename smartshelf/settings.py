@@ -109,6 +109,10 @@ class Settings(BaseModel):
     delivery_hour: int = Field(8, alias="DELIVERY_HOUR", ge=0, le=23)
     delivery_minute: int = Field(0, alias="DELIVERY_MINUTE", ge=0, le=59)
 
+    remove_mode: Literal["next_day", "same_day_evening"] = Field(
+        "next_day", alias="REMOVE_MODE", description="expired lots leave at 06:00 the day after, or at 23:30 on the day"
+    )
+
     # The store
     stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)
     seed: int = Field(1, alias="SEED", ge=0, le=2**63 - 1)

@@ -48,7 +48,7 @@ def run(service: Service, names: tuple[str, ...]) -> None:
 def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list[Query]:
     """Start the queries of these jobs."""
     queries: list[Query] = []
-    if stages := [stage for stage in jobs.STAGES if stage.name in names]:
+    if stages := [stage for stage in jobs.configured_by(config) if stage.name in names]:
         queries.append(store.start(spark, config, stages))
     for job in (mirrors, raw_sinks):
         if job.NAME in names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # the name that all of Spark's documentation uses
@@ -32,20 +32,21 @@ def kafka(session: SparkSession, config: Settings, topics: Iterable[str], starti
     )
 
 
-def by_store(records: DataFrame) -> DataFrame:
-    """Records with their store. Rows of configuration name it in their key, for a tombstone has no value.
+def by_store(records: DataFrame, stores: Sequence[str]) -> DataFrame:
+    """Records with their store. Configuration names it in its key (a tombstone has no value) or else its value.
 
-    Policies for all stores name none: the first stage that reads policies sends such a row under every store's
-    key here (an explode over the stores that sim_ticks has named).
+    A configuration record that names none concerns every store, as the bridge counts it (bridge/config_view.py): it
+    is given to each of ``stores``.
     """
     configuration = [topic.name for topic in TOPICS.values() if topic.kind == "config"]
-    named_in: Column = F.when(F.col("topic").isin(configuration), F.col("key")).otherwise(F.col("value"))
-    text = named_in.cast("string")
-    # Parsing JSON costs 9 us an event, this 1.5 us; what does not begin as our own writers do is parsed.
-    quick = F.nullif(F.regexp_extract(text, _BEGINS_WITH_STORE, 1), F.lit(""))
-    store = F.coalesce(quick, F.get_json_object(text, "$.store_id"), F.lit(""))
+    in_value = _store_in("value")
+    every: Column = F.array(*(F.lit(store) for store in sorted(stores)))
+    named = F.coalesce(_store_in("key"), in_value)
+    concerned = F.when(
+        F.col("topic").isin(configuration), F.when(named.isNull(), every).otherwise(F.array(named))
+    ).otherwise(F.array(F.coalesce(in_value, F.lit(""))))
     return records.select(
-        store.alias("store_id"),
+        F.explode(concerned).alias("store_id"),
         "topic",
         "partition",
         "offset",
@@ -53,3 +54,11 @@ def by_store(records: DataFrame) -> DataFrame:
         "key",
         "value",
     )
+
+
+def _store_in(column: str) -> Column:
+    """The store that a record's key or value names; null when it names none."""
+    text = F.col(column).cast("string")
+    # Parsing JSON costs 9 us an event, this 1.5 us; what does not begin as our own writers do is parsed.
+    quick = F.nullif(F.regexp_extract(text, _BEGINS_WITH_STORE, 1), F.lit(""))
+    return F.coalesce(quick, F.get_json_object(text, "$.store_id"))

@@ -36,13 +36,14 @@ def job_name(stages: Sequence[Stage[Any]]) -> str:
 
 def upstream_of(stages: Sequence[Stage[Any]]) -> tuple[str, ...]:
     """Stages of other processes that write facts which these read."""
-    read = frozenset[str]().union(*(stage.facts for stage in stages))
-    return tuple(stage.name for stage in STAGES if stage not in stages and stage.writes & read)
+    read = frozenset[str]().union(*(stage.reads() for stage in stages))
+    own = {stage.name for stage in stages}
+    return tuple(stage.name for stage in STAGES if stage.name not in own and stage.writes & read)
 
 
 def topics_of(stages: Sequence[Stage[Any]]) -> frozenset[str]:
     """Everything the query subscribes to; fixed for the life of a checkpoint."""
-    topics = frozenset({TICKS}).union(*(stage.facts | stage.config for stage in stages))
+    topics = frozenset({TICKS}).union(*(stage.reads() | stage.config for stage in stages))
     # Facts that stages write are waited for by their done marks: of other processes, or of a former epoch.
     return topics | {TASKS} if any(stage.writes for stage in stages) or upstream_of(stages) else topics
 
@@ -103,7 +104,7 @@ def _rows(
     topics: frozenset[str],
     initial: list[tuple[str, bytes]],
 ) -> DataFrame:
-    records = sources.by_store(sources.kafka(session, config, topics, generation.starting))
+    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), config.stores)
     processor = StoreProcessor(
         stages,
         epoch=generation.epoch,

@@ -7,14 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from smartshelf.contracts.render import arrow
+from smartshelf.contracts.rows import ProductTotal
 from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import TOPICS, Topic
 from smartshelf.io.delta import POSITION
 from spark_apps.runtime.effects import JOB_STATE
 
 RAW: tuple[Topic, ...] = tuple(topic for topic in TOPICS.values() if topic.raw)
-#: State topics whose latest rows Delta keeps as well.
-MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.schema == "state")
+#: Topics whose latest rows Delta keeps as well.
+MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.delta)
 
 
 def raw_schema(topic: Topic) -> pa.Schema:
@@ -28,8 +29,13 @@ def raw_path(root: Path, topic: Topic) -> Path:
 
 
 def mirror_path(root: Path, table: Table) -> Path:
-    """The latest rows of a state topic."""
-    return root / "cleansed" / table.name
+    """The latest rows of a topic."""
+    return root / (table.delta or "")
+
+
+def totals_path(root: Path) -> Path:
+    """All units of each product."""
+    return root / "curated" / "product_total_state"
 
 
 def job_state_path(root: Path) -> Path:
@@ -41,4 +47,4 @@ def all_tables(root: Path) -> dict[Path, pa.Schema]:
     """Path -> schema."""
     tables = {raw_path(root, topic): raw_schema(topic) for topic in RAW}
     tables |= {mirror_path(root, table): arrow.row_schema(table.row) for table in MIRRORED}
-    return tables | {job_state_path(root): JOB_STATE}
+    return tables | {totals_path(root): arrow.row_schema(ProductTotal), job_state_path(root): JOB_STATE}

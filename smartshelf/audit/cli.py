@@ -67,7 +67,7 @@ def _print(report: run.Report) -> None:
     for hop, amount in report.in_the_pipe.items():
         typer.echo(f"  in the pipe: {hop}: {amount}")
     if report.balanced:
-        typer.echo("The books balance: opening = on shelves + in baskets + sold, per shelf, in every place of record.")
+        typer.echo("The books balance, per shelf and lot, in every place of record.")
     else:
         typer.echo(f"{len(report.differences)} differences. The first: {report.differences[0]}")
         for difference in report.differences[1:SHOWN]:

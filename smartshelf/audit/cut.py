@@ -27,12 +27,12 @@ class Cut:
         return min((tick.k for tick in self.ticks.values()), default=-1)
 
     def holds(self, store_id: str, topic: str, partition: int, offset: int, source: str, step: int | None) -> bool:
-        """Whether a fact counts: inside its store's cut, or written by a job in an earlier step."""
+        """Whether a fact counts: inside its store's cut, or decided by a job up to its step (live rows show it)."""
         tick = self.ticks.get(store_id)
         if tick is None or self.refuses(topic, partition, offset):
             return False
         if source.startswith("job:"):
-            return step is not None and step < tick.k
+            return step is not None and step <= tick.k
         return offset <= tick.cut.get(topic, {}).get(str(partition), -1)
 
     def refuses(self, topic: str, partition: int, offset: int) -> bool:

@@ -10,16 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 import redis
 
 from simulated_time.store import Clock
 from smartshelf.audit import sources
-from smartshelf.audit.books import ShelfKey
+from smartshelf.audit.books import Key, Rows
 from smartshelf.audit.cut import Cut, read_cut
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.rows import JobProgress
+from smartshelf.contracts.tables import Table
 from smartshelf.errors import SmartShelfError
 from smartshelf.io import delta, kafka, redis_stream
 from smartshelf.io.step_save import read_position
@@ -76,10 +78,16 @@ def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> C
     cut = read_cut(config.kafka_bootstrap)
     wait(f"step {step} of the Spark stages", lambda: stages_at(config, cut))
     wait("the raw archive in Delta", lambda: archive_has(config, cut))
-    rows = sources.states_in_kafka(config)
-    wait("the mirror in Delta", lambda: not rows_behind(rows, sources.states_in_delta(config)))
-    wait("the mirror in Postgres", lambda: not rows_behind(rows, sources.states_in_postgres(config)))
+    for table in sources.MIRRORED:
+        rows = sources.rows_in_kafka(config, table)
+        if table.delta:
+            wait(f"{table.delta} in Delta", partial(_has_arrived, rows, sources.rows_in_delta, config, table))
+        wait(f"{table.full_name} in Postgres", partial(_has_arrived, rows, sources.rows_in_postgres, config, table))
     return cut
+
+
+def _has_arrived(rows: Rows, read: Callable[[Settings, Table], Rows], config: Settings, table: Table) -> bool:
+    return not rows_behind(rows, read(config, table))
 
 
 def _world_rests(client: redis.Redis) -> bool:
@@ -106,12 +114,12 @@ def archive_has(config: Settings, cut: Cut) -> bool:
     return True
 
 
-def rows_behind(rows: sources.Rows, mirror: sources.Rows) -> set[ShelfKey]:
+def rows_behind(rows: Rows, mirror: Rows) -> set[Key]:
     """Rows that a mirror does not have yet, or only an older version of."""
     return {
         key
         for key, row in rows.items()
-        if key not in mirror or (mirror[key]["epoch"], mirror[key]["version"]) < (row["epoch"], row["version"])
+        if key not in mirror or sources.version_of(mirror[key]) < sources.version_of(row)
     }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import redis
 
-from producers.truth import shelves_of_the_world
 from smartshelf.audit import books, quiet, sources
-from smartshelf.audit.books import Balances, Difference, ShelfKey
+from smartshelf.audit.books import Balances, Difference, Rows
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.tables import Table
+from smartshelf.domain.lots import LotPlace
 from smartshelf.io.step_save import read_position
 from smartshelf.settings import Settings
 
-#: What a shelf state tells of the books.
-ON_SALE = (Place.SHELF, Place.BASKET, Place.ON_THE_WAY)
+#: What the states tell of the books.
+SHOWN = (Place.SHELF, Place.BASKET, Place.ON_THE_WAY, Place.BACKROOM)
 
 
 @dataclass(frozen=True)
@@ -50,51 +52,83 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     pipe and left out of the comparison.
     """
     facts = sources.facts_in_kafka(config, cut)
-    rows = sources.states_in_kafka(config)
-    states = sources.as_balances("kafka shelf_state", rows)
+    tables = {table.full_name: sources.rows_in_kafka(config, table) for table in sources.MIRRORED}
     pipe = {"facts after the last tick": facts.beyond}
     differences = books.unbalanced(facts.balances) + facts.sequences.differences()
-    totals = {"kafka": facts.balances.totals(), "states": states.totals()}
+    totals = {"kafka": facts.balances.totals()}
 
     if quiet.archive_has(config, cut):
         archive = sources.facts_in_delta(config, cut)
         totals["delta"] = archive.totals()
         differences += books.compare(facts.balances, archive, tuple(Place))
+        differences += books.compare_lots(facts.balances, archive)
     else:
         pipe["raw archive behind the cut"] = 1
     if quiet.stages_at(config, cut):
-        differences += books.compare(facts.balances, states, ON_SALE)
+        states = sources.as_balances("kafka states", tables)
+        totals["states"] = states.totals()
+        differences += _states_against(facts.balances, states, tables)
     else:
         pipe["steps the stages have not decided"] = 1
-    for name, mirror in (
-        ("delta cleansed", sources.states_in_delta(config)),
-        ("postgres state", sources.states_in_postgres(config)),
-    ):
-        behind = quiet.rows_behind(rows, mirror)
-        pipe[f"rows on their way to {name}"] = len(behind)
-        arrived = {key: row for key, row in rows.items() if key not in behind}
-        there = {key: row for key, row in mirror.items() if key not in behind}
-        differences += books.compare_rows("kafka shelf_state", arrived, name, there)
+    history: dict[str, Rows] = {}
+    for table in sources.MIRRORED:
+        differences += _mirrors(config, table, tables[table.full_name], pipe, history)
     if steps := read_position(client).step - cut.step:
         pipe["steps on their way through the bridge"] = steps
     else:
-        differences += books.compare(facts.balances, _world(client, cut), (Place.SHELF, Place.BASKET))
+        differences += _reality(client, cut, facts)
     return Report(
         balanced=not differences,
         step=cut.step,
         as_of=min((tick.t for tick in cut.ticks.values()), default=None),
         differences=tuple(differences),
         totals=totals,
-        hash=books.state_hash({"shelf_state": rows}),
+        hash=books.store_hash(tables | history, facts.taken),
         facts=facts.counted,
         in_the_pipe={hop: amount for hop, amount in pipe.items() if amount},
     )
 
 
-def _world(client: redis.Redis, cut: Cut) -> Balances:
-    """Physical truth: what really lies on the shelves and in the baskets."""
-    truth = Balances("the world")
-    for store_id in cut.ticks:
-        for shelf_id, (on_shelf, in_baskets) in shelves_of_the_world(client, store_id).items():
-            truth.by_shelf[ShelfKey(store_id, shelf_id)] = {Place.SHELF: on_shelf, Place.BASKET: in_baskets}
-    return truth
+def _states_against(facts: Balances, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
+    """What the stages keep against the facts, by shelf and by lot, and their lots against their shelves."""
+    in_store = sources.lots_in_store("kafka shelf_batch_state", tables["state.shelf_batch_state"])
+    return [
+        *books.compare(facts, states, SHOWN),
+        *books.compare_lots(facts, states),
+        *books.compare_lots(facts, in_store, (LotPlace.STORE,)),
+        *books.lots_against_shelves(states),
+    ]
+
+
+def _mirrors(
+    config: Settings, table: Table, rows: Rows, pipe: dict[str, int], history: dict[str, Rows]
+) -> list[Difference]:
+    """Each mirror of a table against its topic, row by row; ``history`` gets what Delta keeps of past plans."""
+    mirrors = {f"postgres {table.full_name}": sources.rows_in_postgres(config, table)}
+    if table.delta:
+        mirrors[f"delta {table.delta}"] = sources.rows_in_delta(config, table)
+        if not table.deletes:
+            history[table.full_name] = mirrors[f"delta {table.delta}"]
+    found: list[Difference] = []
+    for name, mirror in mirrors.items():
+        behind = quiet.rows_behind(rows, mirror)
+        pipe[f"rows on their way to {name}"] = len(behind)
+        arrived = {key: row for key, row in rows.items() if key not in behind}
+        there = {key: row for key, row in mirror.items() if key not in behind}
+        source = f"kafka {table.topic.name}"
+        found += books.compare_rows(source, arrived, name, there, keeps_more=not table.deletes)
+    return found
+
+
+def _reality(client: redis.Redis, cut: Cut, facts: sources.Facts) -> list[Difference]:
+    """The books against what physically is there; nothing to compare with for a real feed."""
+    real, unsure = sources.world(client, cut, facts.leaving)
+    if not real.by_shelf:
+        return []
+    seen = sources.as_the_world_sees(facts.balances)
+    lots_in_store = books.compare_lots(seen, real, (LotPlace.STORE,), leaving_out=unsure)
+    return [
+        *books.compare(seen, real, (Place.SHELF, Place.BASKET, Place.BACKROOM, Place.SOLD, Place.WASTED)),
+        *books.compare_lots(seen, real, (LotPlace.BACKROOM,)),
+        *lots_in_store,
+    ]

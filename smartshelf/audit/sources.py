@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
+import redis
 import sqlalchemy as sa
 from deltalake import DeltaTable
 from msgspec import Struct
 
-from smartshelf.audit.books import Balances, Sequences, ShelfKey, shelf_rows
+from producers.truth import shelves_of_the_world
+from smartshelf.audit.books import Balances, LotKey, Rows, Sequences, ShelfKey, keyed
 from smartshelf.audit.cut import Cut
-from smartshelf.contracts.events import Count, DeadLetter, Evidence
-from smartshelf.contracts.ledger import MOVEMENTS
-from smartshelf.contracts.rows import ShelfState
+from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
+from smartshelf.contracts.ledger import EXPIRED, Place
+from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS
 from smartshelf.domain import ledger
 from smartshelf.domain.ledger import Moved
+from smartshelf.domain.lots import LotPlace
 from smartshelf.errors import Unavailable
 from smartshelf.io import kafka, postgres
 from smartshelf.settings import Settings
 
 #: Topics whose facts move units or weigh.
 BOOKED = ("shelf_events", "pos_transactions", "wh_events")
-
-Rows = dict[ShelfKey, dict[str, Any]]
+#: Tables that stages write and Connect and Spark mirror.
+MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.direction == "sink")
 
 
 class _Identity(Struct):
@@ -36,6 +40,12 @@ class _Identity(Struct):
     store_id: str
     source: str
     seq: int | None = None
+
+    @property
+    def counted_as(self) -> str:
+        """Who numbers: a stage does so for every store by itself."""
+        is_job = self.source.startswith(Evidence.JOB_PREFIX)
+        return f"{self.source} for {self.store_id}" if is_job else self.source
 
 
 _identity = msgspec.json.Decoder(_Identity).decode
@@ -50,6 +60,10 @@ class Facts:
     counted: int = 0
     #: Facts after the cut, on their way through the pipe.
     beyond: int = 0
+    #: Units that left the backroom's books as expired and that staff have not thrown away yet.
+    leaving: Counter[LotKey] = field(default_factory=Counter)
+    #: Every ``wh_out`` by event_id.
+    taken: Rows = field(default_factory=dict)
     _last_count: dict[ShelfKey, datetime] = field(default_factory=dict)
 
     def book(self, store_id: str, moved: Iterable[Moved], at: datetime, counted_shelf: str | None) -> None:
@@ -62,6 +76,16 @@ class Facts:
             key = ShelfKey(store_id, counted_shelf)
             self._last_count[key] = max(at, self._last_count.get(key, at))
 
+    def note(self, fact: Event) -> None:
+        """Remember what the comparison with the world and the hash need."""
+        if isinstance(fact, WhOut):
+            row: dict[str, Any] = msgspec.to_builtins(fact)
+            self.taken[(fact.event_id,)] = row
+        elif isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
+            self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.qty
+        elif isinstance(fact, Removal) and fact.location == "warehouse":
+            self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
+
 
 def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
     """Fold every committed fact through the ledger, and check that no sequence number is missing or repeated."""
@@ -70,7 +94,7 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
         for message in kafka.read_all(config.kafka_bootstrap, topic.name):
             identity = _identity(message.value())
             if identity.seq is not None and Evidence.is_own(identity.source):
-                facts.sequences.add(identity.source, topic.stream or topic.name, identity.seq)
+                facts.sequences.add(identity.counted_as, topic.stream or topic.name, identity.seq)
             if topic.name not in BOOKED:
                 continue
             fact = topic.decoder.decode(message.value())
@@ -78,6 +102,7 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
             if cut.holds(fact.store_id, *where, fact.source, fact.step):
                 counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
                 facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
+                facts.note(fact)
             elif not cut.refuses(*where):
                 facts.beyond += 1
     for letter in _dead_letters(config):
@@ -115,42 +140,106 @@ def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:
         yield Moved(line["shelf_id"], line.get("batch_code"), rule.origin, rule.destination, line[rule.quantity])
 
 
-def states_in_kafka(config: Settings) -> Rows:
-    """The compacted topic's latest row of every shelf."""
-    return shelf_rows(kafka.read_latest(config.kafka_bootstrap, "shelf_state").values())
+def rows_in_kafka(config: Settings, table: Table) -> Rows:
+    """The topic's latest row of every key."""
+    values = kafka.read_latest(config.kafka_bootstrap, table.topic.name).values()
+    return keyed(table, (msgspec.json.decode(value) for value in values))
 
 
-def states_in_delta(config: Settings) -> Rows:
-    """The Delta mirror."""
-    table = DeltaTable(str(config.delta_root / "cleansed" / "shelf_state")).to_pyarrow_table()
-    return _keyed(msgspec.to_builtins(row) for row in table.to_pylist())
+def rows_in_delta(config: Settings, table: Table) -> Rows:
+    """The Delta mirror; call it for tables that have one."""
+    return keyed(table, DeltaTable(str(config.delta_root / (table.delta or ""))).to_pyarrow_table().to_pylist())
 
 
-def states_in_postgres(config: Settings) -> Rows:
+def rows_in_postgres(config: Settings, table: Table) -> Rows:
     """The Postgres mirror."""
-    columns = ", ".join(field.name for field in msgspec.structs.fields(ShelfState))
+    columns = ", ".join(field.name for field in msgspec.structs.fields(table.row))
     engine = postgres.engine(config, "analyst", "audit")
     try:
         with engine.connect() as connection:
-            rows = connection.execute(sa.text(f"select {columns} from state.shelf_state")).mappings().all()
+            rows = connection.execute(sa.text(f"select {columns} from {table.full_name}")).mappings().all()
     except sa.exc.OperationalError as failed:
         raise Unavailable("Postgres does not answer", value=str(failed.orig).strip()) from failed
     finally:
         engine.dispose()
-    return _keyed(msgspec.to_builtins(msgspec.convert(dict(row), ShelfState)) for row in rows)
+    return keyed(table, (dict(row) for row in rows))
 
 
-def _keyed(rows: Iterator[dict[str, Any]] | Any) -> Rows:
-    return {ShelfKey(row["store_id"], row["shelf_id"]): row for row in rows}
+def version_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """What orders two copies of a row."""
+    return row["epoch"], row["version"]
 
 
-def as_balances(source: str, rows: Mapping[ShelfKey, Mapping[str, Any]]) -> Balances:
-    """The part of the books that a shelf state tells."""
-    columns = {
-        "current_stock": MOVEMENTS["pickup"].origin,
-        "in_baskets": MOVEMENTS["pickup"].destination,
-        "on_the_way": MOVEMENTS["refill"].origin,
-    }
-    return Balances(
-        source, {key: {place: row[column] for column, place in columns.items()} for key, row in rows.items()}
-    )
+def as_balances(source: str, rows: Mapping[str, Rows]) -> Balances:
+    """The part of the books that the states tell; ``rows`` by the tables' full names."""
+    told = Balances(source)
+    for row in rows["state.shelf_state"].values():
+        places = told.by_shelf.setdefault(ShelfKey(row["store_id"], row["shelf_id"]), {})
+        places[Place.SHELF], places[Place.BASKET] = row["current_stock"], row["in_baskets"]
+        places[Place.ON_THE_WAY] = row["on_the_way"]
+    for row in rows["state.wh_state"].values():
+        places = told.by_shelf.setdefault(ShelfKey(row["store_id"], row["shelf_id"]), {})
+        places[Place.BACKROOM] = row["wh_current_stock"]
+    for row in rows["state.wh_batch_state"].values():
+        told.by_lot[LotKey(row["store_id"], row["shelf_id"], row["batch_code"])] = {
+            LotPlace.BACKROOM: row["batch_quantity_warehouse"],
+            LotPlace.ON_THE_WAY: row["in_transit_qty"],
+            LotPlace.STORE: row["batch_quantity_store"],
+        }
+    return told
+
+
+def lots_in_store(source: str, rows: Rows) -> Balances:
+    """What the lots' rows of the store tell."""
+    told = Balances(source)
+    for row in rows.values():
+        key = LotKey(row["store_id"], row["shelf_id"], row["batch_code"])
+        told.by_lot[key] = {LotPlace.STORE: row["batch_quantity_store"]}
+    return told
+
+
+def world(client: redis.Redis, cut: Cut, leaving: Mapping[LotKey, int]) -> tuple[Balances, set[ShelfKey]]:
+    """Physical truth, in the words of the books, and the shelves whose lots in the store cannot be compared.
+
+    Goods on their way still stand in the backroom. What is ``leaving`` is there too until staff throw it away, but
+    in the books no longer. Nobody knows of which lots the units are that went past the till.
+    """
+    truth, unsure = Balances("the world"), set[ShelfKey]()
+    for store_id in cut.ticks:
+        for shelf_id, real in shelves_of_the_world(client, store_id).items():
+            truth.by_shelf[ShelfKey(store_id, shelf_id)] = {
+                Place.SHELF: real.on_shelf,
+                Place.BASKET: real.in_baskets + real.unpaid,
+                Place.BACKROOM: real.in_backroom,
+                Place.SOLD: real.sold,
+                Place.WASTED: real.wasted,
+            }
+            if real.unpaid:
+                unsure.add(ShelfKey(store_id, shelf_id))
+            for batch in real.in_store.keys() | real.behind.keys():
+                truth.by_lot[LotKey(store_id, shelf_id, batch)] = {
+                    LotPlace.STORE: real.in_store.get(batch, 0),
+                    LotPlace.BACKROOM: real.behind.get(batch, 0),
+                }
+    for lot, units in leaving.items():
+        places = truth.by_shelf.setdefault(ShelfKey(lot.store_id, lot.shelf_id), {})
+        places[Place.BACKROOM] = places.get(Place.BACKROOM, 0) - units
+        kept = truth.by_lot.setdefault(lot, {})
+        kept[LotPlace.BACKROOM] = kept.get(LotPlace.BACKROOM, 0) - units
+    return truth, unsure
+
+
+def as_the_world_sees(books: Balances) -> Balances:
+    """The books with what is on its way where it physically stands, in the backroom, and what is lost where it left.
+
+    What went past the till is in a basket for the books, and lost after closing.
+    """
+    seen = Balances(books.source)
+    for key, places in books.by_shelf.items():
+        behind = places.get(Place.BACKROOM, 0) + places.get(Place.ON_THE_WAY, 0)
+        out = places.get(Place.BASKET, 0) + places.get(Place.LOST, 0)
+        seen.by_shelf[key] = places | {Place.BACKROOM: behind, Place.BASKET: out}
+    for lot, kept in books.by_lot.items():
+        behind = kept.get(LotPlace.BACKROOM, 0) + kept.get(LotPlace.ON_THE_WAY, 0)
+        seen.by_lot[lot] = kept | {LotPlace.BACKROOM: behind}
+    return seen

@@ -34,6 +34,8 @@ Version = Annotated[int, Meta(ge=1, le=SCHEMA_VERSION)]
 Weekday = Annotated[int, Meta(ge=0, le=6, description="0 = Monday")]
 TimeSlot = Literal["morning", "midday", "afternoon", "evening"]
 Location = Literal["store", "warehouse"]
+#: Whose figure an order follows: a person's over the model's over the rule's.
+ProposedBy = Literal["rule", "model", "person"]
 
 
 class Event(Struct, kw_only=True, frozen=True, gc=False, tag_field="event_type"):
@@ -201,6 +203,52 @@ class WhAdjust(Event, tag="wh_adjust", kw_only=True, frozen=True):
     batch_code: Id
     qty: SignedUnits
     reason: Text
+
+
+class Restock(Event, tag="restock", kw_only=True, frozen=True):
+    """A proposal: bring this shelf up to its target. The restock manager opens or refreshes its plan."""
+
+    shelf_id: Id
+    qty: Units
+    why: Text
+
+
+class WriteOff(Event, tag="write_off", kw_only=True, frozen=True):
+    """A proposal: take an expired lot out of the backroom's books."""
+
+    shelf_id: Id
+    batch_code: Id
+    qty: Units
+    why: Text
+
+
+class OrderRequest(Event, tag="order", kw_only=True, frozen=True):
+    """A proposal: order so many units at a cutoff; 0 withdraws the former one."""
+
+    shelf_id: Id
+    qty: Stock
+    cutoff_ts: Moment
+    proposed_by: ProposedBy
+    why: Text
+
+
+class Reserve(Event, tag="reserve", kw_only=True, frozen=True):
+    """The shelf's open restock plan has so many units still to take from the backroom; 0: none any more.
+
+    The latest one of a shelf counts.
+    """
+
+    shelf_id: Id
+    plan_id: Id
+    qty: Stock
+
+
+class Ordered(Event, tag="ordered", kw_only=True, frozen=True):
+    """So many units of an order are outstanding; 0: it was closed without them. A ``wh_in`` closes it as well."""
+
+    shelf_id: Id
+    order_id: Id
+    qty: Stock
 
 
 class Reading(Event, tag="reading", kw_only=True, frozen=True):

@@ -47,6 +47,9 @@ MOVEMENTS: dict[str, Movement] = {
     "wh_adjust": Movement(Place.UNKNOWN, Place.BACKROOM, "qty"),
 }
 
+#: Why a ``wh_adjust`` takes an expired lot out of the backroom; staff are asked to throw it away.
+EXPIRED = "expired"
+
 #: A count moves its ``adjustment`` by (reason, location); every other reason books against UNKNOWN.
 OPENING = "opening"
 COUNTED_PLACE: dict[str, Place] = {"store": Place.SHELF, "warehouse": Place.BACKROOM}
@@ -59,5 +62,10 @@ def count_movement(reason: str, location: str) -> Movement:
 
 
 def removal_movement(location: str) -> Movement:
-    """Expired goods are wasted from where they lay; the backroom's part is booked by ``wh_adjust``."""
-    return Movement(COUNTED_PLACE[location], Place.WASTED)
+    """Expired goods are wasted from where they lay.
+
+    The backroom's units have left its books with the ``wh_adjust`` that asked for the removal: what it moved
+    to the unknown and staff really threw away is wasted now.
+    """
+    origin = Place.SHELF if location == "store" else Place.UNKNOWN
+    return Movement(origin, Place.WASTED)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from smartshelf.contracts.types import (
     Balance,
+    CalendarDate,
     Counter,
     Grams,
     Id,
@@ -60,6 +61,268 @@ class ShelfState(MirrorRow, kw_only=True):
     in_baskets: Balance
     on_the_way: Balance
     last_update_ts: Moment
+
+
+class WhState(MirrorRow, kw_only=True):
+    """What the business knows of one product's backroom stock."""
+
+    primary_key: ClassVar = ("store_id", "shelf_id")
+
+    store_id: Id
+    shelf_id: Id
+    category: str
+    subcategory: str
+    wh_current_stock: Balance
+    wh_capacity: Stock
+    #: Units of open restock plans that are still in the backroom.
+    reserved_qty: Balance
+    #: Units ordered from suppliers and not yet received.
+    on_order_qty: Balance
+    last_update_ts: Moment
+
+
+class ShelfBatchState(MirrorRow, kw_only=True):
+    """Units of one lot in the store (on the shelf or in baskets: sensors do not tell lots apart)."""
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "batch_code")
+
+    store_id: Id
+    shelf_id: Id
+    batch_code: Id
+    category: str
+    subcategory: str
+    received_date: CalendarDate | None = None
+    expiry_date: CalendarDate | None = None
+    batch_quantity_store: Balance
+    last_update_ts: Moment
+
+
+class WhBatchState(MirrorRow, kw_only=True):
+    """Units of one lot in the backroom, on the way and in the store."""
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "batch_code")
+
+    store_id: Id
+    shelf_id: Id
+    batch_code: Id
+    category: str
+    subcategory: str
+    received_date: CalendarDate | None = None
+    expiry_date: CalendarDate | None = None
+    batch_quantity_warehouse: Balance
+    batch_quantity_store: Balance
+    in_transit_qty: Balance
+    last_update_ts: Moment
+
+
+class ProductTotal(MirrorRow, kw_only=True):
+    """All units of one product in the store's care; from its shelf's and its backroom's row.
+
+    ``version`` is the sum of theirs, ``as_of_step`` the later one.
+    """
+
+    primary_key: ClassVar = ("store_id", "shelf_id")
+
+    store_id: Id
+    shelf_id: Id
+    category: str
+    subcategory: str
+    on_shelf: Balance
+    in_baskets: Balance
+    on_the_way: Balance
+    in_backroom: Balance
+    total: Balance
+    on_order: Balance
+    last_update_ts: Moment
+
+
+class DailyDiscount(MirrorRow, kw_only=True):
+    """What the tills take off on one day; ``batch_code`` ``*`` = the whole shelf."""
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "batch_code", "discount_date", "reason")
+
+    store_id: Id
+    shelf_id: Id
+    batch_code: Id
+    discount_date: CalendarDate
+    reason: Literal["weekly", "near_expiry"]
+    discount: Share
+    created_at: Moment
+
+
+PlanStatus = Literal["pending", "issued", "completed", "canceled"]
+
+
+class RestockPlan(MirrorRow, kw_only=True):
+    """One shelf's open or past need for goods from the backroom."""
+
+    primary_key: ClassVar = ("store_id", "plan_id")
+
+    store_id: Id
+    plan_id: Id
+    shelf_id: Id
+    suggested_qty: Stock
+    picked_qty: Stock
+    status: PlanStatus
+    why: Text
+    created_at: Moment
+    updated_at: Moment
+
+
+class OrderProposal(MirrorRow, kw_only=True):
+    """What one proposer wants to order of a product at a cutoff; the latest per key counts."""
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "cutoff_ts", "source")
+
+    store_id: Id
+    shelf_id: Id
+    cutoff_ts: Moment
+    source: Literal["rule", "model", "person"]
+    qty: Stock
+    reason: Text
+    #: JSON object of quantile -> units, from a model.
+    quantiles: str | None = None
+    model_version: str | None = None
+    created_at: Moment
+
+
+class SupplierPlan(MirrorRow, kw_only=True):
+    """What will be ordered of a product at a cutoff; follows the position until then."""
+
+    primary_key: ClassVar = ("store_id", "supplier_plan_id")
+
+    store_id: Id
+    supplier_plan_id: Id
+    shelf_id: Id
+    suggested_qty: Stock
+    standard_batch_size: Stock
+    status: PlanStatus
+    source: Literal["rule", "model", "person"]
+    cutoff_ts: Moment
+    delivery_ts: Moment
+    why: Text
+    created_at: Moment
+    updated_at: Moment
+
+
+class SupplierOrder(MirrorRow, kw_only=True):
+    """An order that went out at a cutoff."""
+
+    primary_key: ClassVar = ("store_id", "order_id")
+
+    store_id: Id
+    order_id: Id
+    supplier_id: Id
+    supplier_plan_id: Id
+    shelf_id: Id
+    qty: Stock
+    status: PlanStatus
+    cutoff_ts: Moment
+    expected_delivery_ts: Moment
+
+
+class SupplierReceipt(MirrorRow, kw_only=True):
+    """What a lorry really brought for an order; ``difference`` = received - ordered."""
+
+    primary_key: ClassVar = ("store_id", "receipt_id")
+
+    store_id: Id
+    receipt_id: Id
+    order_id: Id
+    shelf_id: Id
+    supplier_id: Id
+    batch_code: Id
+    qty: Stock
+    difference: int
+    received_date: CalendarDate
+    expiry_date: CalendarDate
+    standard_batch_size: Stock
+    received_ts: Moment
+
+
+class Alert(MirrorRow, kw_only=True):
+    """Something that needs attention, with its whole life; each rule owns its ``event_type``.
+
+    ``why`` is one sentence; every figure in it equals a field of the row.
+    """
+
+    primary_key: ClassVar = ("store_id", "alert_id")
+
+    store_id: Id
+    alert_id: Id
+    event_id: Id
+    event_type: Literal[
+        "refill_request",
+        "near_expiry",
+        "supplier_request",
+        "expired_removal",
+        "phantom_stock",
+        "unpaid",
+        "negative_balance",
+    ]
+    schema_version: int
+    timestamp: Moment
+    source: Id
+    seq: int
+    step: int
+    shelf_id: Id
+    batch_code: Id | None = None
+    location: Literal["store", "warehouse"]
+    current_stock: Balance
+    max_stock: Stock | None = None
+    target_pct: Percent | None = None
+    suggested_qty: Stock | None = None
+    severity: Literal["info", "warning", "critical"]
+    why: Text
+    status: Literal["open", "ack", "resolved", "dismissed"]
+    assigned_to: str | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: Moment | None = None
+    created_at: Moment
+    updated_at: Moment
+
+
+class Availability(MirrorRow, kw_only=True):
+    """On-shelf availability of an aisle in one hour: minutes open and minutes out, summed over its shelves."""
+
+    primary_key: ClassVar = ("store_id", "aisle", "hour_ts")
+
+    store_id: Id
+    aisle: int
+    hour_ts: Moment
+    open_minutes: Counter
+    out_minutes: Counter
+
+
+class PosHeader(MirrorRow, kw_only=True):
+    """A receipt without its lines."""
+
+    primary_key: ClassVar = ("store_id", "transaction_id")
+
+    store_id: Id
+    transaction_id: Id
+    customer_id: Id
+    till_id: Id
+    timestamp: Moment
+    total_items: Counter
+    total_amount: Money
+
+
+class PosLine(MirrorRow, kw_only=True):
+    """A line of a receipt."""
+
+    primary_key: ClassVar = ("store_id", "transaction_id", "line_no")
+
+    store_id: Id
+    transaction_id: Id
+    line_no: int
+    shelf_id: Id
+    batch_code: Id | None = None
+    quantity: Counter
+    unit_price: Money
+    discount: Share
+    total_price: Money
+    expiry_date: CalendarDate | None = None
 
 
 class ShelfProfile(Row, kw_only=True):

@@ -12,7 +12,19 @@ from math import ceil
 TASK_LEAD_SECONDS = 480
 
 #: Stages in the order in which a step runs them.
-STAGES: tuple[str, ...] = ("shelf_aggregator",)
+STAGES: tuple[str, ...] = (
+    "shelf_aggregator",
+    "batch_state",
+    "warehouse_aggregator",
+    "wh_batch_state",
+    "shelf_alerts",
+    "restock_manager",
+    "refill_bridge",
+    "daily_discounts",
+    "expired_removal",
+    "shrink",
+    "pos_flattener",
+)
 
 
 def lead_steps(step_seconds: int) -> int:

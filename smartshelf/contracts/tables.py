@@ -11,6 +11,9 @@ from typing import Literal
 from smartshelf.contracts import rows as r
 from smartshelf.contracts.topics import TOPICS, Topic
 
+#: Schema -> folder of Delta.
+FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics"}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -22,10 +25,19 @@ class Table:
     direction: Literal["sink", "source"]
     #: Whether a tombstone deletes the row; history tables keep it.
     deletes: bool = True
+    #: Where the table's name is not the topic's.
+    topic_name: str = ""
 
     @property
     def topic(self) -> Topic:
-        return TOPICS[self.name]
+        return TOPICS[self.topic_name or self.name]
+
+    @property
+    def delta(self) -> str | None:
+        """Path of its mirror below the Delta root; None: receipts stand in the archive as they were printed."""
+        if self.direction == "source" or self.topic.name.startswith("pos_"):
+            return None
+        return f"{FOLDERS[self.schema]}/{self.name}"
 
     @property
     def full_name(self) -> str:
@@ -36,6 +48,19 @@ TABLES: dict[str, Table] = {
     table.full_name: table
     for table in (
         Table("state", "shelf_state", r.ShelfState, "sink"),
+        Table("state", "wh_state", r.WhState, "sink"),
+        Table("state", "shelf_batch_state", r.ShelfBatchState, "sink"),
+        Table("state", "wh_batch_state", r.WhBatchState, "sink"),
+        Table("analytics", "daily_discounts", r.DailyDiscount, "sink", deletes=False),
+        Table("analytics", "availability_hourly", r.Availability, "sink", deletes=False),
+        Table("ops", "shelf_restock_plan", r.RestockPlan, "sink", deletes=False),
+        Table("ops", "order_proposals", r.OrderProposal, "sink", deletes=False),
+        Table("ops", "wh_supplier_plan", r.SupplierPlan, "sink", deletes=False),
+        Table("ops", "wh_supplier_orders", r.SupplierOrder, "sink", deletes=False),
+        Table("ops", "wh_supplier_receipts", r.SupplierReceipt, "sink", deletes=False),
+        Table("ops", "alerts", r.Alert, "sink", deletes=False),
+        Table("ops", "pos_transactions", r.PosHeader, "sink", deletes=False, topic_name="pos_headers"),
+        Table("ops", "pos_transaction_items", r.PosLine, "sink", deletes=False, topic_name="pos_lines"),
         Table("config", "shelf_profiles", r.ShelfProfile, "source"),
         Table("config", "shelf_policies", r.ShelfPolicy, "source"),
         Table("config", "wh_policies", r.WhPolicy, "source"),

@@ -74,6 +74,16 @@ def fact(
     return Topic(name, "fact", key, owner, about, events=kinds, stream=stream or name, by_store=True, **flags)
 
 
+def state(name: str, owner: str, about: str, row: type[r.Row]) -> Topic:
+    """A compacted topic: the latest row of every key."""
+    return Topic(name, "state", "primary key", owner, about, row=row, compacted=True, by_store=True)
+
+
+def log(name: str, owner: str, about: str, row: type[r.Row]) -> Topic:
+    """An append-only topic of rows: every change stays; tables keep the latest of each key."""
+    return Topic(name, "state", "primary key", owner, about, row=row, by_store=True)
+
+
 TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
@@ -115,16 +125,29 @@ TOPICS: dict[str, Topic] = {
         fact("cold_chain", "store+zone", "world", "Telemetry of the cold zones", e.Reading, raw=True),
         fact("lost_demand", "store+shelf", "world", "What shoppers wanted and did not find", e.LostDemand, truth=True),
         fact("world_truth", "store+shelf", "world", "What scenarios really did", e.WorldTruth, truth=True),
+        state("shelf_state", "shelf_aggregator", "Stock of every shelf", r.ShelfState),
         Topic(
-            "shelf_state",
-            "state",
-            "primary key",
-            "shelf_aggregator",
-            "Stock of every shelf",
-            row=r.ShelfState,
-            compacted=True,
+            "proposals",
+            "fact",
+            "store",
+            "alert engines, expired removal, restock and supplier manager",
+            "What should be restocked, written off or ordered, and what is reserved and on order",
+            events=(e.Restock, e.WriteOff, e.OrderRequest, e.Reserve, e.Ordered),
             by_store=True,
         ),
+        state("wh_state", "warehouse_aggregator", "Stock of the backroom", r.WhState),
+        state("shelf_batch_state", "batch_state", "Lots in the store", r.ShelfBatchState),
+        state("wh_batch_state", "wh_batch_state", "Lots in backroom, on the way and in the store", r.WhBatchState),
+        state("daily_discounts", "daily_discounts", "What the tills take off, by day", r.DailyDiscount),
+        state("shelf_restock_plan", "restock_manager", "Plans from backroom to shelf", r.RestockPlan),
+        state("order_proposals", "warehouse_alerts", "What each proposer wants to order", r.OrderProposal),
+        state("wh_supplier_plan", "supplier_manager", "What will be ordered at a cutoff", r.SupplierPlan),
+        state("wh_supplier_orders", "supplier_manager", "What was ordered", r.SupplierOrder),
+        state("wh_supplier_receipts", "supplier_manager", "What was received", r.SupplierReceipt),
+        state("availability_hourly", "daily_features", "On-shelf availability by aisle and hour", r.Availability),
+        log("alerts", "alert rules", "What needs attention, with its whole life", r.Alert),
+        log("pos_headers", "pos_flattener", "Receipts", r.PosHeader),
+        log("pos_lines", "pos_flattener", "Lines of receipts", r.PosLine),
         Topic(
             "shelf_profiles",
             "config",

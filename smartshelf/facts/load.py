@@ -58,7 +58,11 @@ def into_delta(folder: Path, root: Path) -> dict[str, int]:
 
 
 def _states(table: Table, path: Path) -> pa.Table:
-    return pq.read_table(path).cast(arrow.row_schema(table.row))
+    if table.topic.compacted:
+        return pq.read_table(path).cast(arrow.row_schema(table.row))
+    # Every change stands in the file; the table keeps the latest of each key.
+    latest = {row["key"]: row["value"] for rows in _batches(path) for row in rows}
+    return arrow.rows_table(table.row, [value.encode() for value in latest.values()])
 
 
 def _append(path: Path, rows: pa.Table) -> int:

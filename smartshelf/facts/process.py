@@ -21,17 +21,20 @@ import msgspec
 from producers.worlds import Worlds
 from smartshelf.audit import books
 from smartshelf.contracts.control import Done, Mark, Offsets, Tick
+from smartshelf.contracts.events import WhOut
 from smartshelf.contracts.rows import key_json
 from smartshelf.contracts.stages import step_end
+from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import CONFIG, STREAMS, TOPICS, Topic
 from smartshelf.contracts.types import encode
 from smartshelf.errors import BadInput
 from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
 from smartshelf.settings import Settings
-from spark_apps.jobs import STAGES
+from spark_apps.jobs import configured_by
 from spark_apps.runtime.engine import TASKS, TICKS, Result, StoreEngine
 from spark_apps.runtime.records import Record
+from spark_apps.runtime.stage import Output
 
 #: One process needs no partitions.
 PARTITION = 0
@@ -47,6 +50,9 @@ class Line(NamedTuple):
     value: bytes | None
 
 
+#: Topics whose tables keep what the topic has dropped.
+_HISTORY = frozenset(table.topic.name for table in TABLES.values() if not table.deletes)
+
 #: Takes the lines of a topic as they come.
 Keep = Callable[[str, Line], None]
 
@@ -57,14 +63,16 @@ class Process:
     def __init__(self, config: Settings, keep: Keep) -> None:
         self.config, self._keep = config, keep
         self.start = opening.opens_at(config)
+        self._stages = configured_by(config)
         self.counts: Counter[str] = Counter()
-        #: Latest row by key of every compacted topic that stages write.
+        #: Latest row by key of every compacted topic that stages write; history tables forget none.
         self.rows: dict[str, dict[bytes, bytes]] = {}
+        self._taken: books.Rows = {}
         self._ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._config_ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._inbox: dict[str, list[Record]] = {store: [] for store in config.stores}
         self._engines = {
-            store: StoreEngine(store, STAGES, epoch=config.epoch, step_seconds=config.step_seconds)
+            store: StoreEngine(store, self._stages, epoch=config.epoch, step_seconds=config.step_seconds)
             for store in config.stores
         }
         self._step = 0
@@ -73,7 +81,10 @@ class Process:
     @property
     def hash(self) -> str:
         """What ``smartshelf audit`` prints for a live run of the same seed at this step."""
-        return books.state_hash({"shelf_state": books.shelf_rows(self.rows.get("shelf_state", {}).values())})
+        return books.store_hash({name: self._rows_of(TABLES[name]) for name in books.HASHED}, self._taken)
+
+    def _rows_of(self, table: Table) -> books.Rows:
+        return books.keyed(table, map(msgspec.json.decode, self.rows.get(table.topic.name, {}).values()))
 
     @property
     def now(self) -> datetime:
@@ -120,7 +131,7 @@ class Process:
 
     def _configure(self, topic: Topic, path: Path) -> None:
         """The first load of a configuration table, as capture hands it to the stages that read it."""
-        if not any(topic.name in stage.config for stage in STAGES) or topic.row is None:
+        if not any(topic.name in stage.config for stage in self._stages) or topic.row is None:
             return
         with path.open(newline="", encoding="utf-8") as file:
             for offset, texts in enumerate(csv.DictReader(file)):
@@ -191,14 +202,21 @@ class Process:
             key = output.key or b""
             if TOPICS[output.topic].compacted:
                 rows = self.rows.setdefault(output.topic, {})
-                if output.value is None:
-                    rows.pop(key, None)
-                else:
+                if output.value is not None:
                     rows[key] = output.value
+                elif output.topic not in _HISTORY:
+                    rows.pop(key, None)
             elif output.topic == TASKS:
                 self._hear(store, TOPICS[TASKS].decoder.decode(output.value or b""))
             else:
                 self._append(output.topic, store, key, output.value)
+                self._note(output)
+
+    def _note(self, output: Output) -> None:
+        if output.topic == "wh_events":
+            fact = TOPICS[output.topic].decoder.decode(output.value or b"")
+            if isinstance(fact, WhOut):
+                self._taken[(fact.event_id,)] = msgspec.to_builtins(fact)
 
     def _hear(self, store: str, message: msgspec.Struct) -> None:
         self._append(TASKS, store, store.encode(), encode(message))

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import redis
 
 from data.catalogue import load_catalogue
@@ -27,6 +25,7 @@ from smartshelf.contracts.ids import fact_id
 from smartshelf.contracts.rows import ShelfProfile
 from smartshelf.contracts.types import encode
 from smartshelf.errors import BadInput, SmartShelfError
+from smartshelf.io.offers import read_weekly
 from smartshelf.io.step_save import UNBORN, Fact, read_position, save
 from smartshelf.settings import Settings
 
@@ -165,20 +164,6 @@ def opened_worlds(
         put(shelf.lots if location == "store" else shelf.backroom, msgspec.structs.replace(lot))
         shelf.received += lot.quantity
     return worlds
-
-
-def read_weekly(path: Path, start: datetime) -> dict[str, dict[str, dict[str, float]]]:
-    """Store -> Monday -> shelf -> discount 0-1, from the week of ``start`` on; {} when there is no such file."""
-    if not path.is_file():
-        return {}
-    table = pq.read_table(path, columns=["store_id", "shelf_id", "week_start", "discount_pct"])
-    # Weeks that are over by then are history.
-    since = datetime.fromtimestamp(start.timestamp() - start.weekday() * 86_400, UTC).date()
-    weekly: dict[str, dict[str, dict[str, float]]] = {}
-    for row in table.filter(pc.field("week_start") >= since).to_pylist():
-        weeks = weekly.setdefault(row["store_id"], {})
-        weeks.setdefault(row["week_start"].isoformat(), {})[row["shelf_id"]] = row["discount_pct"]
-    return weekly
 
 
 def _first_state(

@@ -86,6 +86,12 @@ class DeltaSink:
 
         return self._once(app, version, write)
 
+    def rows(self) -> pa.Table:
+        """What the table holds now."""
+        with self._turn:
+            self._table.update_incremental()
+            return self._table.to_pyarrow_table()
+
     def insert_new(self, rows: pa.Table, *, key: Sequence[str]) -> None:
         """Add the rows whose key the table does not have yet."""
         with self._turn:

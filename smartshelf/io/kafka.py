@@ -160,7 +160,8 @@ def read_all(
         reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in range(count)])
         deadline = time.monotonic() + timeout
         while open_partitions:
-            for message in reader.consume(1_000, timeout=1.0):
+            # It waits for all it was asked for, or so long: the end of a topic would cost it every time.
+            for message in reader.consume(1_000, timeout=0.05):
                 deadline = time.monotonic() + timeout
                 error = message.error()
                 if error is None:

@@ -6,17 +6,51 @@ from typing import Any
 
 from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
+from smartshelf.io.offers import FILE, read_weekly
+from smartshelf.settings import Settings
+from spark_apps.jobs.batch_state import BatchState
+from spark_apps.jobs.daily_discounts import DailyDiscounts
+from spark_apps.jobs.expired_removal import ExpiredRemoval
+from spark_apps.jobs.pos_flattener import PosFlattener
+from spark_apps.jobs.refill_bridge import RefillBridge
+from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
+from spark_apps.jobs.shelf_alerts import ShelfAlerts
+from spark_apps.jobs.shrink import Shrink
+from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
+from spark_apps.jobs.wh_batch_state import WarehouseBatchState
 from spark_apps.runtime.stage import Stage
 
 #: Stages in the order in which a step runs them.
-STAGES: tuple[Stage[Any], ...] = (ShelfAggregator(),)
+STAGES: tuple[Stage[Any], ...] = (
+    ShelfAggregator(),
+    BatchState(),
+    WarehouseAggregator(),
+    WarehouseBatchState(),
+    ShelfAlerts(),
+    RestockManager(),
+    RefillBridge(),
+    DailyDiscounts(),
+    ExpiredRemoval(),
+    Shrink(),
+    PosFlattener(),
+)
 #: Jobs with a query of their own; delta_init only makes tables.
 OTHERS = ("delta_init", "raw_sinks", "mirrors")
 ALL = "all"
 
 if tuple(stage.name for stage in STAGES) != configured.STAGES:
     raise ImportError("spark_apps.jobs.STAGES and smartshelf.contracts.stages.STAGES differ")
+
+
+def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
+    """All stages, in order, as the settings want them."""
+    weekly = read_weekly(config.data_dir / FILE, config.sim_start)
+    chosen: dict[str, Stage[Any]] = {
+        DailyDiscounts.name: DailyDiscounts(weekly),
+        ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
+    }
+    return tuple(chosen.get(stage.name, stage) for stage in STAGES)
 
 
 def select(names: str) -> tuple[str, ...]:

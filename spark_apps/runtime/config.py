@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from smartshelf.contracts.events import Event
-from smartshelf.contracts.rows import ShelfProfile
+from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile, WhPolicy
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.domain import fefo, policy, restock
 from smartshelf.domain.shelf import shelves_of
 from spark_apps.runtime import codec
 from spark_apps.runtime.records import Record, Refused
 
-FORMAT = 1
+FORMAT = 2
+Units = NDArray[np.int64]
+Row = ShelfProfile | ShelfPolicy | WhPolicy
+
+#: Topic -> field of its key, which is the name of a row within a store.
+_NAMED_BY = {"shelf_profiles": "shelf_id", "shelf_policies": "policy_id", "wh_policies": "policy_id"}
+#: What a policy leaves open when it is looked at for contradictions.
+_DEFAULTS = {"shelf_policies": policy.SHELF_DEFAULTS, "wh_policies": policy.WAREHOUSE_DEFAULTS}
 
 
 class Changes(NamedTuple):
@@ -23,20 +33,92 @@ class Changes(NamedTuple):
 
     profiles: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    #: Whether a policy came, changed or went: any shelf may be under another rule now.
+    policies: bool = False
 
     @property
     def any(self) -> bool:
         """Whether there is one."""
-        return bool(self.profiles or self.removed)
+        return bool(self.profiles or self.removed or self.policies)
+
+
+class Rules:
+    """Profiles and policies in force as columns; row i of each is the shelf ``shelf_ids[i]``."""
+
+    def __init__(self, profiles: Iterable[ShelfProfile], shelf: Iterable[ShelfPolicy], wh: Iterable[WhPolicy]) -> None:
+        self._profiles = tuple(profiles)
+        self.shelf_ids = [profile.shelf_id for profile in self._profiles]
+        self.row_of = {shelf_id: row for row, shelf_id in enumerate(self.shelf_ids)}
+        scopes = policy.Scopes.of(
+            self.shelf_ids, [p.category for p in self._profiles], [p.subcategory for p in self._profiles]
+        )
+        store_id = self._profiles[0].store_id if self._profiles else ""
+        #: Field of a shelf policy -> its value on every shelf.
+        self.shelf = policy.resolve(shelf, scopes, store_id, policy.SHELF_DEFAULTS)
+        #: Field of a warehouse policy -> its value on every shelf; NaN where nobody has said any.
+        self.warehouse = policy.resolve(wh, scopes, store_id, policy.WAREHOUSE_DEFAULTS)
+
+    @cached_property
+    def maximum(self) -> Units:
+        """Units that fit on each shelf."""
+        return np.array([profile.maximum_stock for profile in self._profiles], dtype=np.int64)
+
+    @cached_property
+    def low(self) -> Units:
+        """Units below which each shelf is low."""
+        return restock.threshold(self.maximum, self.shelf["threshold_pct"], self.shelf["min_qty"])
+
+    @cached_property
+    def goal(self) -> Units:
+        """Units that a refill brings each shelf back to."""
+        return restock.target(self.maximum, self.shelf["target_pct"], self.low)
+
+    @cached_property
+    def near_in_store(self) -> Units:
+        """Days before expiry from which a lot in the store counts as nearly expired."""
+        return fefo.near_expiry_window(self.shelf["near_expiry_days"], self._lives)
+
+    @cached_property
+    def near_in_backroom(self) -> Units:
+        """Days before expiry from which a lot in the backroom counts as nearly expired."""
+        return fefo.near_expiry_window(self.warehouse["near_expiry_days"], self._lives)
+
+    @cached_property
+    def _lives(self) -> Units:
+        return np.array([profile.shelf_life_days for profile in self._profiles], dtype=np.int64)
+
+
+class Tables:
+    """The rows of one store, by topic and name; not changed once they are looked at."""
+
+    def __init__(self, rows: Mapping[str, Mapping[str, Row]] | None = None) -> None:
+        rows = rows or {}
+        self.rows: dict[str, dict[str, Any]] = {topic: dict(rows.get(topic, {})) for topic in _NAMED_BY}
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What is in force; made when a stage first asks."""
+        of = self.rows
+        return Rules(of["shelf_profiles"].values(), of["shelf_policies"].values(), of["wh_policies"].values())
 
 
 class StoreConfig:
-    """Profiles by shelf. Policies join here with the first stage that reads them."""
+    """Profiles by shelf, and the policies of this store and of all stores."""
 
-    def __init__(self, profiles: dict[str, ShelfProfile] | None = None) -> None:
-        self.profiles = profiles or {}
+    def __init__(self, tables: Tables | None = None) -> None:
+        self._tables = tables or Tables()
         #: What the last cut changed.
         self.changes = Changes()
+
+    @property
+    def profiles(self) -> dict[str, ShelfProfile]:
+        """Profile of every shelf."""
+        return self._tables.rows["shelf_profiles"]
+
+    @property
+    def rules(self) -> Rules:
+        """Policies as they hold for every shelf."""
+        return self._tables.rules
 
     def refuses(self, fact: Event) -> str | None:
         """Why a fact cannot be booked, or None: every shelf it names must have a profile."""
@@ -46,43 +128,80 @@ class StoreConfig:
 
     def apply(self, records: Iterable[Record]) -> list[Refused]:
         """Take in a cut's records of configuration topics, in order; a record that says nothing new is no change."""
-        before = dict(self.profiles)
+        records = list(records)
+        if not records:
+            self.changes = Changes()
+            return []
+        before, self._tables = self._tables, Tables(self._tables.rows)
         refused: list[Refused] = []
-        seen: dict[str, None] = {}
+        seen: dict[str, dict[str, None]] = {topic: {} for topic in _NAMED_BY}
         for record in records:
             try:
-                seen[self._profile(record)] = None
+                seen[record.topic][_take(record, self._tables.rows[record.topic])] = None
             except (msgspec.DecodeError, KeyError, TypeError) as wrong:
                 # The previous row stays in force.
                 refused.append(Refused(record, f"not a {record.topic} row: {wrong}"))
-        present = [s for s in seen if s in self.profiles and self.profiles[s] != before.get(s)]
-        removed = [s for s in seen if s in before and s not in self.profiles]
-        self.changes = Changes(tuple(present), tuple(removed))
+            except _Contradiction as wrong:
+                refused.append(Refused(record, str(wrong)))
+        profiles, known = self.profiles, before.rows["shelf_profiles"]
+        named = seen["shelf_profiles"]
+        self.changes = Changes(
+            tuple(shelf for shelf in named if shelf in profiles and profiles[shelf] != known.get(shelf)),
+            tuple(shelf for shelf in named if shelf in known and shelf not in profiles),
+            any(self._tables.rows[topic] != before.rows[topic] for topic in _DEFAULTS),
+        )
         return refused
-
-    def _profile(self, record: Record) -> str:
-        if record.value is None:
-            shelf_id: str = msgspec.json.decode(record.key or b"")["shelf_id"]
-            self.profiles.pop(shelf_id, None)
-            return shelf_id
-        profile: ShelfProfile = TOPICS["shelf_profiles"].decoder.decode(record.value)
-        self.profiles[profile.shelf_id] = profile
-        return profile.shelf_id
 
     def dump(self) -> bytes:
         """As a versioned binary value."""
-        return codec.pack(FORMAT, msgspec.msgpack.encode(list(self.profiles.values())))
+        rows = {topic: list(of_topic.values()) for topic, of_topic in self._tables.rows.items()}
+        return codec.pack(FORMAT, msgspec.msgpack.encode(rows))
 
     @classmethod
     def load(cls, data: bytes) -> StoreConfig:
         """From a versioned binary value."""
-        return cls(dict(_profiles(codec.unpack(data, FORMAT, "config"))))
+        return cls(_tables(codec.unpack(data, FORMAT, "config", _UPGRADES)))
 
 
-_decode = msgspec.msgpack.Decoder(list[ShelfProfile]).decode
+class _Contradiction(Exception):
+    """A policy that cannot be followed."""
+
+
+def _take(record: Record, rows: dict[str, Any]) -> str:
+    """Take one record into its topic's rows; the name of the row."""
+    field = _NAMED_BY[record.topic]
+    if record.value is None:
+        gone: str = msgspec.json.decode(record.key or b"")[field]
+        rows.pop(gone, None)
+        return gone
+    row: Row = TOPICS[record.topic].decoder.decode(record.value)
+    if record.topic in _DEFAULTS and (wrong := policy.contradictions(row, _DEFAULTS[record.topic])):
+        raise _Contradiction(" ".join(wrong))
+    name: str = getattr(row, field)
+    rows[name] = row
+    return name
+
+
+class _Rows(msgspec.Struct):
+    shelf_profiles: list[ShelfProfile]
+    shelf_policies: list[ShelfPolicy]
+    wh_policies: list[WhPolicy]
+
+
+def _with_policies(body: bytes) -> bytes:
+    """Format 1 held nothing but profiles."""
+    profiles = msgspec.msgpack.decode(body, type=list[ShelfProfile])
+    return msgspec.msgpack.encode(_Rows(profiles, [], []))
+
+
+_UPGRADES = {1: _with_policies}
+_decode = msgspec.msgpack.Decoder(_Rows).decode
 
 
 @lru_cache(maxsize=64)
-def _profiles(body: bytes) -> dict[str, ShelfProfile]:
+def _tables(body: bytes) -> Tables:
     """Decoded once per worker and change: profiles are the largest part of the state and seldom change."""
-    return {profile.shelf_id: profile for profile in _decode(body)}
+    rows = _decode(body)
+    return Tables(
+        {topic: {getattr(row, field): row for row in getattr(rows, topic)} for topic, field in _NAMED_BY.items()}
+    )

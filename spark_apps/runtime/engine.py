@@ -17,16 +17,18 @@ import msgspec
 from smartshelf.contracts.control import Done, Offsets, Task, Tick
 from smartshelf.contracts.events import Event, Evidence
 from smartshelf.contracts.topics import TOPICS
+from spark_apps.runtime import books as bookkeeping
 from spark_apps.runtime import codec
+from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.pending import Business, Pending
 from spark_apps.runtime.records import Fact, Record, Refused, dead_letter, fact_of
-from spark_apps.runtime.stage import Output, Scope, Stage, Step
+from spark_apps.runtime.stage import Output, Scope, Stage, Step, View
 
 FORMAT = 1
 TICKS, TASKS, DEAD_LETTERS = "sim_ticks", "world_tasks", "dead_letters"
-#: Names of the state values; a stage's is ``stage:NAME``.
+#: Names of the state values beside those of the books; a stage's is ``stage:NAME``.
 RUNTIME, CONFIG = "runtime", "config"
 BEFORE_ALL = -1
 
@@ -125,16 +127,18 @@ class StoreEngine:
         self.store_id, self.stages, self.epoch = store_id, tuple(stages), epoch
         self._step_length = timedelta(seconds=step_seconds)
         self._upstream = frozenset(upstream)
-        self._facts = frozenset[str]().union(*(stage.facts for stage in stages))
+        self._facts = frozenset[str]().union(*(stage.reads() for stage in stages))
         self._config_topics = frozenset[str]().union(*(stage.config for stage in stages))
         self._own = frozenset(stage.name for stage in stages)
         self._writers = frozenset(stage.name for stage in stages if stage.writes & self._facts)
+        self._has_books = any(stage.books for stage in stages)
         self._loaded = dict(values or {})
         if self._loaded:
             self._runtime = Runtime.load(self._loaded[RUNTIME])
         else:
             self._runtime = Runtime(silent_until=silent_until, announce=silent_until > BEFORE_ALL)
         self._config = StoreConfig.load(self._loaded[CONFIG]) if CONFIG in self._loaded else StoreConfig()
+        self._books = Books.load(self._loaded) if bookkeeping.NAMES in self._loaded else Books()
         self._states = {stage.name: self._load(stage) for stage in self.stages}
         self._config_changed = False
 
@@ -185,6 +189,8 @@ class StoreEngine:
             values[CONFIG] = self._config.dump()
         else:
             values[CONFIG] = self._loaded[CONFIG]
+        if self._has_books:
+            values |= self._books.dump()
         return values | {f"stage:{stage.name}": stage.dump(self._states[stage.name]) for stage in self.stages}
 
     # --- taking in -------------------------------------------------------------------------------
@@ -262,13 +268,18 @@ class StoreEngine:
         if next_step < tick.k_from or (tick.n and tick.k != reached):
             raise RuntimeError(f"store {self.store_id}: a tick is missing between step {reached} and {tick.k}.{tick.n}")
         if tick.n:
-            self._step(Step(tick.k, tick.n, tick.t), tick, result)
+            self._step(self._step_of(tick.k, tick.n, tick.t), tick, result)
             return True
         for k in range(next_step, tick.k + 1):
             if not self._upstream_decided(k - 1):
                 return False
-            self._step(Step(k, 0, tick.t - (tick.k - k) * self._step_length), tick, result)
+            self._step(self._step_of(k, 0, tick.t - (tick.k - k) * self._step_length), tick, result)
         return True
+
+    def _step_of(self, k: int, n: int, at: datetime) -> Step:
+        # An extra cut while the clock stands takes no time.
+        since = at if n else at - self._step_length
+        return Step(k, n, at, since, Scope(self.store_id, self.epoch, k))
 
     def _upstream_decided(self, k: int) -> bool:
         """Whether all that other stages wrote in step ``k``, and what is to be taken from the log, is here."""
@@ -294,9 +305,11 @@ class StoreEngine:
             else:
                 refused.append(Refused(fact.record, reason or ""))
         silent = step.k <= self._runtime.silent_until
+        if self._has_books:
+            self._books.advance(_of(booked, bookkeeping.TOPICS), self._config.changes, step.at, step.since)
         for stage in self.stages:
-            events = [event for topic, event in booked if topic in stage.facts]
-            state, outputs = stage.advance(self._states[stage.name], events, self._config, step)
+            events = _of(booked, stage.facts)
+            state, outputs = stage.advance(self._states[stage.name], events, self._config, step, self._books)
             self._states[stage.name] = state
             if not silent:
                 self._emit(stage, step, outputs, result)
@@ -329,15 +342,16 @@ class StoreEngine:
 
     # --- showing ---------------------------------------------------------------------------------
 
-    def _live(self) -> dict[str, Any]:
+    def _live(self) -> dict[str, View[Any]]:
         waiting = [(topic, event) for topic, event in self._runtime.pending.events() if not self._config.refuses(event)]
-        views = {}
-        for stage in self.stages:
-            events = [event for topic, event in waiting if topic in stage.facts]
-            views[stage.name] = stage.live(self._states[stage.name], events)
-        return views
+        books = self._books.copy()
+        books.fold(_of(waiting, bookkeeping.TOPICS))
+        return {
+            stage.name: View(stage.live(self._states[stage.name], _of(waiting, stage.facts)), books)
+            for stage in self.stages
+        }
 
-    def _show(self, before: dict[str, Any] | None, result: Result) -> None:
+    def _show(self, before: dict[str, View[Any]] | None, result: Result) -> None:
         """Rows of the live view that changed in this batch; after a rebuild all of them, once it has caught up."""
         if self._runtime.announce and self._runtime.last[0] < self._runtime.silent_until:
             return
@@ -347,6 +361,10 @@ class StoreEngine:
             rows = stage.rows(None if before is None else before[stage.name], after[stage.name], self._config, scope)
             result.emitted += [Emitted(stage.name, row) for row in rows]
         self._runtime.announce = False
+
+
+def _of(booked: Iterable[tuple[str, Event]], topics: frozenset[str]) -> list[Event]:
+    return [event for topic, event in booked if topic in topics]
 
 
 def _tick(value: bytes | None) -> Tick:

@@ -12,7 +12,8 @@ import pandas as pd
 from pyspark.sql.streaming import StatefulProcessor
 
 from spark_apps.runtime import codec
-from spark_apps.runtime.engine import DEAD_LETTERS, Carried, Result, StoreEngine
+from spark_apps.runtime.books import NAMES, UNITS
+from spark_apps.runtime.engine import CONFIG, DEAD_LETTERS, RUNTIME, Carried, Result, StoreEngine
 from spark_apps.runtime.records import Record, Refused, dead_letter
 from spark_apps.runtime.stage import Stage
 
@@ -100,7 +101,7 @@ class StoreProcessor(StatefulProcessor):
 
     def _load(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for name in ("runtime", "config", *(f"stage:{stage.name}" for stage in self._stages)):
+        for name in (RUNTIME, CONFIG, NAMES, UNITS, *(f"stage:{stage.name}" for stage in self._stages)):
             value = self._values.getValue((name,))
             if value is not None and value[0] is not None:
                 found[name] = bytes(value[0])

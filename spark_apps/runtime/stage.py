@@ -12,17 +12,10 @@ from datetime import datetime
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from smartshelf.contracts.events import Event
+from spark_apps.runtime.books import TOPICS, Books
 from spark_apps.runtime.config import StoreConfig
 
 S = TypeVar("S")
-
-
-class Step(NamedTuple):
-    """Step ``k`` ends at ``at`` = T(k). ``n`` > 0: an extra cut while the clock stands, after step k is decided."""
-
-    k: int
-    n: int
-    at: datetime
 
 
 class Output(NamedTuple):
@@ -42,17 +35,44 @@ class Scope:
     as_of_step: int
 
 
+class Step(NamedTuple):
+    """Step ``k`` ends at ``at`` = T(k). ``n`` > 0: an extra cut while the clock stands, after step k is decided.
+
+    ``since`` = T(k-1); ``scope``: what the rows decided in this step carry.
+    """
+
+    k: int
+    n: int
+    at: datetime
+    since: datetime
+    scope: Scope
+
+
+class View(NamedTuple, Generic[S]):
+    """What a stage can show right now."""
+
+    state: S
+    books: Books
+
+
 class Stage(ABC, Generic[S]):
     """One job. All methods are deterministic: no clock, no I/O, no randomness, nothing kept on ``self``."""
 
     #: As in contracts/stages.py.
     name: ClassVar[str]
-    #: Fact topics it folds, its own and other stages' included.
-    facts: ClassVar[frozenset[str]]
+    #: Topics whose facts it is given, its own and other stages' included.
+    facts: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it looks at the books; the engine folds them once for all stages.
+    books: ClassVar[bool] = False
     #: Configuration topics it needs.
     config: ClassVar[frozenset[str]] = frozenset({"shelf_profiles"})
     #: Fact topics that it writes itself; they count one step later, in this stage too.
     writes: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def reads(cls) -> frozenset[str]:
+        """Fact topics that must have arrived before it can advance."""
+        return cls.facts | TOPICS if cls.books else cls.facts
 
     @abstractmethod
     def new(self) -> S:
@@ -67,17 +87,48 @@ class Stage(ABC, Generic[S]):
         """State as a versioned binary value."""
 
     @abstractmethod
-    def advance(self, state: S, facts: Sequence[Event], config: StoreConfig, step: Step) -> tuple[S, list[Output]]:
-        """Fold one step's facts and decide as of T(k). The state passed in may be changed: use the one returned.
+    def advance(
+        self, state: S, facts: Sequence[Event], config: StoreConfig, step: Step, books: Books
+    ) -> tuple[S, list[Output]]:
+        """Take in one step's facts and decide as of T(k). The state passed in may be changed: use the one returned.
 
-        ``config`` holds up to the step's cut and says what the cut changed. Every fact names shelves with a
-        profile, or none.
+        ``config`` holds up to the step's cut and says what the cut changed; ``books`` hold the step's facts and
+        are not to be changed. Every fact names shelves with a profile, or none.
         """
 
-    @abstractmethod
     def live(self, state: S, pending: Sequence[Event]) -> S:
-        """The view of now: a copy of ``state`` with the facts of steps to come."""
+        """The view of now: a copy of ``state`` with the facts of steps to come, where ``rows`` shows it."""
+        return state
 
-    @abstractmethod
-    def rows(self, before: S | None, after: S, config: StoreConfig, scope: Scope) -> list[Output]:
+    def rows(
+        self,
+        before: View[S] | None,
+        after: View[S],
+        config: StoreConfig,
+        scope: Scope,
+    ) -> list[Output]:
         """State rows whose version differs between two live views; all of ``after`` when ``before`` is None."""
+        return []
+
+
+class Stateless(Stage[None]):
+    """A stage that keeps nothing of its own."""
+
+    def new(self) -> None:
+        return None
+
+    def load(self, data: bytes) -> None:
+        return None
+
+    def dump(self, state: None) -> bytes:
+        return b""
+
+    def advance(
+        self,
+        state: None,
+        facts: Sequence[Event],
+        config: StoreConfig,
+        step: Step,
+        books: Books,
+    ) -> tuple[None, list[Output]]:
+        return None, []

@@ -15,10 +15,11 @@ from smartshelf.contracts.control import Done
 from smartshelf.contracts.ids import fact_id
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
 from spark_apps.runtime import codec
+from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.engine import StoreEngine
 from spark_apps.runtime.records import Record
-from spark_apps.runtime.stage import Output, Scope, Stage, Step
+from spark_apps.runtime.stage import Output, Stage, Step
 from tests.spark.log import STEP, StoreLog
 
 seeds = st.integers(0, 2**32)
@@ -41,7 +42,7 @@ class Picker(Stage[dict[str, int]]):
         return codec.pack(1, state)
 
     def advance(
-        self, state: dict[str, int], facts: Sequence[e.Event], config: StoreConfig, step: Step
+        self, state: dict[str, int], facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[dict[str, int], list[Output]]:
         outputs = []
         state["seen"] += sum(isinstance(fact, e.WhOut) for fact in facts)
@@ -60,12 +61,6 @@ class Picker(Stage[dict[str, int]]):
             batch_code="B", qty=1, plan_id=f"P{number}", due_ts=step.at,
         )  # fmt: skip
         return Output("wh_events", pickup.store_id.encode(), msgspec.json.encode(out))
-
-    def live(self, state: dict[str, int], pending: Sequence[e.Event]) -> dict[str, int]:
-        return state
-
-    def rows(self, before: Any, after: Any, config: StoreConfig, scope: Scope) -> list[Output]:
-        return []
 
 
 PICKER, SHELVES = Picker(), ShelfAggregator()

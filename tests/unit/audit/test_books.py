@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartshelf.audit import books
-from smartshelf.audit.books import Balances, Sequences, ShelfKey
+from smartshelf.audit.books import Balances, LotKey, Sequences, ShelfKey
 from smartshelf.contracts.ledger import Place
 from smartshelf.domain.ledger import Moved
+from smartshelf.domain.lots import LotPlace
 
 A = ShelfKey("S01", "A")
 ROW: dict[str, Any] = {
@@ -86,3 +87,43 @@ def test_a_missing_and_a_repeated_number_are_both_found(numbers: list[int], lost
     found = {(difference.expected, difference.found) for difference in check.differences()}
     assert (lost, "missing") in found
     assert doubled == lost or (doubled, "repeated") in found
+
+
+LOT = LotKey("S01", "A", "L1")
+
+
+def test_a_lot_keeps_its_units_from_backroom_to_store_and_loses_them_at_the_till() -> None:
+    book = balances(
+        "x",
+        Moved("A", "L1", Place.SUPPLIER, Place.BACKROOM, 30),
+        Moved("A", "L1", Place.BACKROOM, Place.ON_THE_WAY, 12),
+        Moved("A", "L1", Place.ON_THE_WAY, Place.SHELF, 10),
+        Moved("A", None, Place.SHELF, Place.BASKET, 4),
+        Moved("A", "L1", Place.BASKET, Place.SOLD, 4),
+    )
+    assert [book.units_of_lot(LOT, place) for place in LotPlace] == [18, 2, 6]
+    assert books.lots_against_shelves(book) == []
+
+
+def test_the_first_difference_by_lot_names_lot_and_both_figures() -> None:
+    truth = balances("kafka", Moved("A", "L1", Place.SUPPLIER, Place.SHELF, 40))
+    other = balances("delta", Moved("A", "L2", Place.SUPPLIER, Place.SHELF, 40))
+    assert books.compare(truth, other, tuple(Place)) == []
+    first, second = books.compare_lots(truth, other)
+    assert str(first) == "store by lot of S01/A/L1: kafka says 40, delta says 0"
+    assert second.where == "S01/A/L2"
+
+
+def test_lots_that_do_not_add_up_to_their_shelf_are_reported() -> None:
+    book = balances("states", Moved("A", "L1", Place.SUPPLIER, Place.SHELF, 40))
+    book.by_lot[LOT][LotPlace.STORE] = 39
+    assert [str(d) for d in books.lots_against_shelves(book)] == [
+        "sum of lots, store of S01/A: shelf says 40, states says 39"
+    ]
+
+
+def test_a_history_table_may_keep_more_than_its_topic_but_not_less() -> None:
+    other = ShelfKey("S01", "B")
+    assert books.compare_rows("a", {A: ROW}, "b", {A: ROW, other: ROW}, keeps_more=True) == []
+    assert len(books.compare_rows("a", {A: ROW}, "b", {A: ROW, other: ROW})) == 1
+    assert len(books.compare_rows("a", {A: ROW, other: ROW}, "b", {A: ROW}, keeps_more=True)) == 1

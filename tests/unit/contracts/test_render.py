@@ -140,7 +140,7 @@ def test_one_source_captures_all_source_tables_and_every_sink_table_has_a_connec
     source, *sinks = connect.connectors()
     captured = source["config"]["table.include.list"].split(",")
     assert captured == [t.full_name for t in TABLES.values() if t.direction == "source"] + ["config.debezium_heartbeat"]
-    assert [s["config"]["topics"] for s in sinks] == [t.name for t in TABLES.values() if t.direction == "sink"]
+    assert [s["config"]["topics"] for s in sinks] == [t.topic.name for t in TABLES.values() if t.direction == "sink"]
     assert len({s["name"] for s in sinks}) == len(sinks)
 
 

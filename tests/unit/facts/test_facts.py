@@ -15,7 +15,7 @@ from smartshelf import cli
 from smartshelf.contracts.events import LostDemand
 from smartshelf.contracts.topics import FACTS, TOPICS
 from smartshelf.facts import load as load_facts
-from smartshelf.facts.process import Process
+from smartshelf.facts.process import Line, Process
 from smartshelf.settings import Settings, load
 
 
@@ -46,12 +46,18 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def lived(config: Settings, *steps: int) -> tuple[Process, list[object]]:
-    kept: list[object] = []
-    process = Process(config, lambda topic, line: kept.append((topic, line)))
+def lived(config: Settings, *steps: int) -> tuple[Process, dict[tuple[str, str], list[object]]]:
+    """A run, and what it wrote by topic and store; the gate alone says when a stage gets to a step."""
+    kept: dict[tuple[str, str], list[object]] = {}
+
+    def keep(topic: str, line: Line) -> None:
+        if topic not in ("world_tasks", "sim_ticks"):
+            kept.setdefault((topic, line.store_id), []).append((line.key, line.value))
+
+    process = Process(config, keep)
     for step in steps:
         process.live(step)
-    return process, [each for each in kept if each[0] not in ("world_tasks", "sim_ticks")]  # type: ignore[index]
+    return process, kept
 
 
 def test_the_same_facts_and_states_however_the_way_is_cut(config: Settings) -> None:

@@ -1,0 +1,84 @@
+"""When an alert of the store side opens and closes, and how it says why.
+
+Every figure in a sentence is an argument that its row shows as a field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Units = NDArray[np.int64]
+
+#: A shelf has recovered when it stands this share of its maximum above the threshold: sales of a minute must not
+#: open the next alert right after the last.
+HYSTERESIS = 0.10
+
+
+def recovered(low: Units, goal: Units, maximum: Units) -> Units:
+    """Units from which a shelf that was low is well again: above its threshold, at most what a refill brings."""
+    above = low + np.maximum(np.ceil(np.asarray(maximum) * HYSTERESIS), 1)
+    return np.minimum(above, np.maximum(goal, low)).astype(np.int64)
+
+
+def low_stock(current_stock: int, max_stock: int, suggested_qty: int) -> str:
+    return f"{current_stock} of {max_stock} units are on the shelf; {suggested_qty} more bring it back to its target."
+
+
+def stock_is_back(current_stock: int, max_stock: int) -> str:
+    return f"{current_stock} of {max_stock} units are on the shelf again."
+
+
+def near_expiry(current_stock: int, batch_code: str) -> str:
+    return f"{current_stock} units of lot {batch_code} in the store come close to their expiry date."
+
+
+def lot_has_gone(batch_code: str) -> str:
+    return f"Lot {batch_code} has left the store, or has expired."
+
+
+def negative(current_stock: int, place: str) -> str:
+    return f"The books hold {current_stock} units {place}: more went out than they knew of."
+
+
+def no_longer_negative(current_stock: int, place: str) -> str:
+    return f"The books hold {current_stock} units {place} now."
+
+
+def expired(current_stock: int, batch_code: str) -> str:
+    return f"{current_stock} units of lot {batch_code} have expired and are taken away."
+
+
+def expired_is_gone(batch_code: str) -> str:
+    return f"What was left of lot {batch_code} has been taken away."
+
+
+def unpaid(current_stock: int) -> str:
+    return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing."
+
+
+def phantom(current_stock: int, suggested_qty: int) -> str:
+    """``suggested_qty``: units to be looked for."""
+    return (
+        f"The books hold {current_stock} units and the scale does not feel {suggested_qty} of them: probably taken "
+        "without being seen, or scanned as something else. Count the shelf."
+    )
+
+
+def scale_agrees(current_stock: int) -> str:
+    return f"Books and scale agree again: {current_stock} units."
+
+
+def settled() -> str:
+    return "Booked as lost; nothing is left to do."
+
+
+def without_profile() -> str:
+    return "The shelf is no longer in use."
+
+
+def severity(current_stock: Any) -> str:
+    """An empty shelf is critical, a low one a warning."""
+    return "critical" if current_stock <= 0 else "warning"

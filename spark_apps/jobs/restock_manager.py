@@ -1,0 +1,267 @@
+"""The restock manager: the only one that takes goods out of the backroom (``shelf_restock_plan``, ``wh_events``).
+
+A ``restock`` proposal opens a shelf's plan, unless it has one. A plan takes the first-expiring lots, never one that
+would expire on its way, and waits with the rest until stock arrives. A ``write_off`` takes an expired lot out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from smartshelf.contracts import events as e
+from smartshelf.contracts.ids import stable_id
+from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.rows import RestockPlan
+from smartshelf.domain import fefo
+from smartshelf.domain.lots import LotPlace
+from spark_apps.runtime.books import FORGET_AFTER, Books
+from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.stage import Output, Step
+from spark_apps.runtime.writing import Deciding, Pen, gone, lead, row, task
+
+TOPIC = "shelf_restock_plan"
+
+
+class Plan(msgspec.Struct):
+    """An open plan. ``taken``: units out of the backroom, ``placed``: of these, on the shelf."""
+
+    row: RestockPlan
+    opened: int
+    taken: int = 0
+    placed: int = 0
+    #: Units still to be taken, as the books were last told.
+    reserved: int = 0
+    #: Status, taken and wanted units as the row was last sent.
+    told: tuple[str, int, int] = ("", 0, 0)
+
+    @property
+    def waiting(self) -> int:
+        """Units still to be taken from the backroom."""
+        return self.row.suggested_qty - self.taken
+
+
+class State(msgspec.Struct):
+    pen: Pen = msgspec.field(default_factory=Pen)
+    #: Shelf -> its open plan.
+    plans: dict[str, Plan] = {}
+    #: Day (ISO) -> plans closed then, whose rows leave the topic later.
+    closed: dict[str, list[str]] = {}
+
+
+class RestockManager(Deciding[State]):
+    """Plans are served in the order in which they were opened; equal steps by plan id."""
+
+    name: ClassVar = "restock_manager"
+    facts: ClassVar = frozenset({"proposals", "shelf_events"})
+    books: ClassVar = True
+    writes: ClassVar = frozenset({"wh_events", "proposals"})
+    made: ClassVar = State
+
+    def advance(
+        self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
+    ) -> tuple[State, list[Output]]:
+        if step.n:
+            # What step k has taken is not in the books yet.
+            return state, []
+        desk = _Desk(state, config, step, books)
+        outputs = desk.forget()
+        outputs += desk.write_off([fact for fact in facts if isinstance(fact, e.WriteOff)])
+        desk.place([fact for fact in facts if isinstance(fact, e.Refill)])
+        desk.open([fact for fact in facts if isinstance(fact, e.Restock)])
+        return state, outputs + desk.serve()
+
+
+class _Desk:
+    """One step's work for one store."""
+
+    def __init__(self, state: State, config: StoreConfig, step: Step, books: Books) -> None:
+        self.state, self.config, self.step, self.books = state, config, step, books
+        self.store_id = step.scope.store_id
+        #: Shelves whose plan may have something new to do.
+        self.looked_at = {shelf for shelf in books.touched if shelf in state.plans}
+
+    def open(self, proposals: Sequence[e.Restock]) -> None:
+        """A plan for every proposed shelf that has none; an open one is asked for more."""
+        for proposal in proposals:
+            shelf_id = proposal.shelf_id
+            self.looked_at.add(shelf_id)
+            if shelf_id in self.state.plans:
+                self._extend(self.state.plans[shelf_id], proposal.qty)
+                continue
+            self.state.plans[shelf_id] = Plan(
+                opened=self.step.k,
+                row=RestockPlan(
+                    epoch=self.step.scope.epoch,
+                    version=0,
+                    as_of_step=self.step.k,
+                    store_id=self.store_id,
+                    plan_id=stable_id("plan", self.store_id, shelf_id, "restock", self.step.k),
+                    shelf_id=shelf_id,
+                    suggested_qty=proposal.qty,
+                    picked_qty=0,
+                    status="pending",
+                    why="",
+                    created_at=self.step.at,
+                    updated_at=self.step.at,
+                ),
+            )
+
+    def _extend(self, plan: Plan, needed: int) -> None:
+        """The shelf needs ``needed`` units by now; what has left the backroom since then is part of them."""
+        row = self.books.shelves.row_of[plan.row.shelf_id]
+        missing = max(needed - int(self.books.shelves.balances[row, Place.ON_THE_WAY]), 0)
+        plan.row.suggested_qty = max(plan.row.suggested_qty, plan.taken + missing)
+
+    def place(self, refills: Sequence[e.Refill]) -> None:
+        """Staff have put units on the shelf."""
+        for refill in refills:
+            plan = self.state.plans.get(refill.shelf_id)
+            if plan is not None and refill.plan_id == plan.row.plan_id:
+                plan.placed += refill.quantity
+
+    def serve(self) -> list[Output]:
+        """What the plans looked at can do now."""
+        plans = sorted(
+            (self.state.plans[shelf] for shelf in self.looked_at), key=lambda plan: (plan.opened, plan.row.plan_id)
+        )
+        return [output for plan in plans for output in self._serve(plan)]
+
+    def _serve(self, plan: Plan) -> list[Output]:
+        shelf_id, before = plan.row.shelf_id, plan.told
+        outputs: list[Output] = []
+        room = self._room(shelf_id)
+        if plan.waiting and room:
+            outputs = self._pick(plan, min(plan.waiting, room))
+        is_full = plan.waiting > 0 and not room
+        status = _status(plan, is_full)
+        if status in ("completed", "canceled"):
+            self._close(plan)
+        waiting = 0 if status in ("completed", "canceled") or is_full else plan.waiting
+        if waiting != plan.reserved:
+            plan.reserved = waiting
+            outputs.append(self._fact("proposals", e.Reserve, shelf_id=shelf_id, plan_id=plan.row.plan_id, qty=waiting))
+        if (status, plan.taken, plan.row.suggested_qty) != before:
+            outputs.append(self._tell(plan, status, is_full))
+        return outputs
+
+    def _room(self, shelf_id: str) -> int:
+        """Units that still fit on the shelf beside what is there and on its way; 0 when it is no longer in use."""
+        book, profile = self.books.shelves, self.config.profiles.get(shelf_id)
+        if profile is None:
+            return 0
+        balances = book.balances[book.row_of[shelf_id]]
+        return max(profile.maximum_stock - max(int(balances[Place.SHELF]), 0) - int(balances[Place.ON_THE_WAY]), 0)
+
+    def _pick(self, plan: Plan, wanted: int) -> list[Output]:
+        # The refill bridge hears of it one step later, and staff are done L steps after that.
+        due = self.step.at + (lead(self.step) + 1) * (self.step.at - self.step.since)
+        lots = [lot for lot in self.books.lots.in_backroom(plan.row.shelf_id) if _may_go(lot.expiry_date, due)]
+        taken = fefo.allocate(np.array([wanted]), np.array([[lot.quantity for lot in lots]], dtype=np.int64))[0]
+        outputs = []
+        for lot, units in zip(lots, taken.tolist(), strict=True):
+            if units:
+                plan.taken += units
+                outputs.append(
+                    self._fact(
+                        "wh_events",
+                        e.WhOut,
+                        shelf_id=plan.row.shelf_id,
+                        batch_code=lot.batch_code,
+                        qty=units,
+                        plan_id=plan.row.plan_id,
+                        due_ts=due,
+                        reason="restock",
+                    )
+                )
+        return outputs
+
+    def _close(self, plan: Plan) -> None:
+        del self.state.plans[plan.row.shelf_id]
+        self.state.closed.setdefault(self.step.at.date().isoformat(), []).append(plan.row.plan_id)
+
+    def _tell(self, plan: Plan, status: str, is_full: bool) -> Output:
+        plan.row = msgspec.structs.replace(
+            plan.row,
+            epoch=self.step.scope.epoch,
+            version=plan.row.version + 1,
+            as_of_step=self.step.k,
+            picked_qty=plan.taken,
+            status=status,
+            why=_why(plan, is_full),
+            updated_at=self.step.at,
+        )
+        plan.told = status, plan.taken, plan.row.suggested_qty
+        return row(TOPIC, plan.row)
+
+    def write_off(self, proposals: Sequence[e.WriteOff]) -> list[Output]:
+        """Expired lots leave the books of the backroom, and staff throw away what is there."""
+        outputs: list[Output] = []
+        lots = self.books.lots
+        for shelf_id, batch_code in dict.fromkeys((fact.shelf_id, fact.batch_code) for fact in proposals):
+            at = lots.row_of.get((shelf_id, batch_code))
+            units = 0 if at is None else int(lots.units[at, LotPlace.BACKROOM])
+            if units <= 0:
+                continue
+            outputs.append(
+                self._fact(
+                    "wh_events", e.WhAdjust, shelf_id=shelf_id, batch_code=batch_code, qty=-units, reason="expired"
+                )
+            )
+            outputs.append(
+                task(
+                    self.step,
+                    "remove",
+                    f"{shelf_id}|{batch_code}|warehouse",
+                    shelf_id=shelf_id,
+                    batch_code=batch_code,
+                    quantity=units,
+                    location="warehouse",
+                    reason="expired",
+                )
+            )
+        return outputs
+
+    def forget(self) -> list[Output]:
+        """Plans closed long ago leave the topic; once a day."""
+        if self.step.at.date() == self.step.since.date():
+            return []
+        last = (self.step.at - FORGET_AFTER).date().isoformat()
+        old = [day for day in self.state.closed if day <= last]
+        return [
+            gone(TOPIC, RestockPlan, {"store_id": self.store_id, "plan_id": plan_id})
+            for day in old
+            for plan_id in self.state.closed.pop(day)
+        ]
+
+    def _fact(self, topic: str, kind: type[e.Event], **payload: object) -> Output:
+        return self.state.pen.fact(RestockManager.name, self.step, topic, kind, **payload)
+
+
+def _may_go(expiry: date | None, due: datetime) -> bool:
+    """A lot that expires before it lies on the shelf stays; one whose date nobody knows goes last."""
+    return expiry is None or expiry >= due.date()
+
+
+def _status(plan: Plan, is_full: bool) -> str:
+    if is_full and not plan.taken:
+        return "canceled"
+    if (is_full or not plan.waiting) and plan.placed >= plan.taken:
+        return "completed"
+    return "issued" if plan.taken else "pending"
+
+
+def _why(plan: Plan, is_full: bool) -> str:
+    """Its figures are ``suggested_qty`` and ``picked_qty`` of the row."""
+    wanted, taken = plan.row.suggested_qty, plan.taken
+    if taken >= wanted:
+        return f"All {wanted} units wanted are taken from the backroom, first-expiring first."
+    if is_full:
+        return f"{taken} of {wanted} units were taken from the backroom; the shelf has no room for more."
+    if taken:
+        return f"{taken} of {wanted} units are taken from the backroom; the rest follows when stock arrives."
+    return f"None of {wanted} units is in the backroom; they follow when stock arrives."

@@ -1,0 +1,54 @@
+"""The warehouse aggregator: backroom stock, what is reserved and on order, for every product (``wh_state``)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.rows import WhState, key_json
+from smartshelf.domain.shelf import ShelfBook, moment
+from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rows import changed
+from spark_apps.runtime.stage import Output, Scope, Stateless, View
+
+TOPIC = "wh_state"
+
+
+class WarehouseAggregator(Stateless):
+    """Shows the backroom of the books; decides nothing.
+
+    Plans and orders reach the books as facts (``reserve``, ``ordered``), one step after they were decided.
+    """
+
+    name: ClassVar = "warehouse_aggregator"
+    books: ClassVar = True
+
+    def rows(self, before: View[None] | None, after: View[None], config: StoreConfig, scope: Scope) -> list[Output]:
+        book = after.books.shelves
+        rows = changed(book.wh_version, before.books.shelves.wh_version if before else None)
+        return [_row(book, row, config, scope) for row in rows]
+
+
+def _row(book: ShelfBook, row: int, config: StoreConfig, scope: Scope) -> Output:
+    shelf_id = book.shelf_ids[row]
+    key = key_json(WhState, {"store_id": scope.store_id, "shelf_id": shelf_id})
+    profile = config.profiles.get(shelf_id)
+    if profile is None:
+        return Output(TOPIC, key, None)
+    state = WhState(
+        epoch=scope.epoch,
+        version=int(book.wh_version[row]),
+        as_of_step=scope.as_of_step,
+        store_id=scope.store_id,
+        shelf_id=shelf_id,
+        category=profile.category,
+        subcategory=profile.subcategory,
+        wh_current_stock=int(book.balances[row, Place.BACKROOM]),
+        wh_capacity=profile.warehouse_capacity,
+        reserved_qty=int(book.reserved[row]),
+        on_order_qty=int(book.on_order[row]),
+        last_update_ts=moment(int(book.wh_updated[row])),
+    )
+    return Output(TOPIC, key, msgspec.json.encode(state))

@@ -1,0 +1,37 @@
+"""When a shelf has recovered, and when a scale knows more than the books."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smartshelf.domain import alerts, shrink
+
+
+def units(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def test_a_shelf_recovers_a_tenth_of_its_maximum_above_the_threshold_and_never_above_what_a_refill_brings() -> None:
+    low, goal, maximum = units(18, 2, 9), units(48, 4, 10), units(60, 5, 10)
+    assert alerts.recovered(low, goal, maximum).tolist() == [24, 3, 10]
+
+
+@pytest.mark.parametrize(("low", "goal", "maximum"), [(0, 0, 0), (5, 5, 5), (3, 4, 100)])
+def test_what_a_full_refill_brings_is_always_well(low: int, goal: int, maximum: int) -> None:
+    assert alerts.recovered(units(low), units(goal), units(maximum))[0] <= goal
+
+
+def test_an_empty_shelf_is_critical() -> None:
+    assert (alerts.severity(0), alerts.severity(1)) == ("critical", "warning")
+
+
+def test_the_scales_error_grows_with_the_root_of_its_readings_and_weighs_less_on_heavy_goods() -> None:
+    assert shrink.tolerance(100, 1000.0) == pytest.approx(0.54)
+    assert shrink.tolerance(400, 20.0) == pytest.approx(4.5)
+
+
+def test_units_that_the_scale_does_not_feel_are_missing_and_what_it_may_be_wrong_by_is_not() -> None:
+    stock = units(10, 10, 10, 10)
+    grams = np.array([8_000.0, 9_700.0, 12_000.0, 10_000.0])
+    assert shrink.missing(stock, grams, 1000.0, 100).tolist() == [2, 0, -2, 0]

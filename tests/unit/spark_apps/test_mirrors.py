@@ -1,0 +1,89 @@
+"""Mirrors keep the newest row of every key; history stays; totals follow from the two mirrors they sum up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from smartshelf.contracts.rows import DailyDiscount, MirrorRow, ShelfState, WhState, key_json
+from spark_apps.sinks import Mirrors
+
+AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
+SCHEMA = pa.schema([("topic", pa.string()), ("offset", pa.int64()), ("key", pa.binary()), ("value", pa.binary())])
+COMMON: dict[str, Any] = {
+    "epoch": 1, "as_of_step": 1, "store_id": "S01", "shelf_id": "A", "category": "FISH", "subcategory": "Salmon",
+    "last_update_ts": AT,
+}  # fmt: skip
+
+
+class Frame:
+    """What foreachBatch hands out, as far as the mirrors use it."""
+
+    def __init__(self, *records: dict[str, Any]) -> None:
+        self._records = list(records)
+
+    def select(self, *_: str) -> Frame:
+        return self
+
+    def toArrow(self) -> pa.Table:  # noqa: N802  # Spark's name
+        return pa.Table.from_pylist(self._records, SCHEMA)
+
+
+def record(topic: str, offset: int, row: MirrorRow, *, gone: bool = False) -> dict[str, Any]:
+    value = None if gone else msgspec.json.encode(row)
+    return {"topic": topic, "offset": offset, "key": key_json(type(row), row), "value": value}
+
+
+def shelf(version: int, stock: int) -> ShelfState:
+    return ShelfState(
+        **COMMON, version=version, current_stock=stock, max_stock=40, shelf_weight=1.0, in_baskets=1, on_the_way=2
+    )
+
+
+def backroom(version: int, stock: int) -> WhState:
+    return WhState(**COMMON, version=version, wh_current_stock=stock, wh_capacity=90, reserved_qty=3, on_order_qty=24)
+
+
+@pytest.fixture
+def mirrors(tmp_path: Path) -> Mirrors:
+    return Mirrors(tmp_path, lambda: "checkpoint")
+
+
+def test_the_total_of_a_product_is_everything_in_the_stores_care(mirrors: Mirrors) -> None:
+    mirrors(Frame(record("shelf_state", 1, shelf(4, 5)), record("wh_state", 1, backroom(2, 7))), 0)
+    (total,) = mirrors.totals.rows().to_pylist()
+    assert (total["total"], total["on_shelf"], total["in_backroom"], total["on_order"]) == (15, 5, 7, 24)
+    mirrors(Frame(record("shelf_state", 2, shelf(5, 4))), 1)
+    (total,) = mirrors.totals.rows().to_pylist()
+    assert (total["total"], total["version"]) == (14, 7)
+
+
+def test_an_older_row_of_a_repeated_batch_changes_neither_mirror_nor_total(mirrors: Mirrors) -> None:
+    mirrors(Frame(record("shelf_state", 2, shelf(5, 4)), record("wh_state", 1, backroom(2, 7))), 0)
+    mirrors(Frame(record("shelf_state", 1, shelf(4, 5))), 1)
+    assert mirrors.sinks["shelf_state"].rows()["current_stock"].to_pylist() == [4]
+    assert mirrors.totals.rows()["total"].to_pylist() == [14]
+
+
+def test_a_total_goes_with_its_product(mirrors: Mirrors) -> None:
+    mirrors(Frame(record("shelf_state", 1, shelf(1, 5)), record("wh_state", 1, backroom(1, 7))), 0)
+    mirrors(
+        Frame(record("shelf_state", 2, shelf(1, 5), gone=True), record("wh_state", 2, backroom(1, 7), gone=True)), 1
+    )
+    assert mirrors.sinks["shelf_state"].rows().num_rows == mirrors.totals.rows().num_rows == 0
+
+
+def test_history_keeps_the_last_row_of_what_its_topic_has_dropped(mirrors: Mirrors) -> None:
+    discount = DailyDiscount(
+        epoch=1, version=1, as_of_step=1, store_id="S01", shelf_id="A", batch_code="*", discount_date="2026-01-01",
+        reason="weekly", discount=0.3, created_at=AT,
+    )  # fmt: skip
+    written, dropped = record("daily_discounts", 1, discount), record("daily_discounts", 2, discount, gone=True)
+    mirrors(Frame(written, dropped), 0)
+    mirrors(Frame(dropped), 1)
+    assert mirrors.sinks["daily_discounts"].rows()["discount"].to_pylist() == [0.3]
