@@ -57,7 +57,7 @@ contracts: $(RUNTIME) ## Render everything that follows from the contracts
 	@$(PY) -m smartshelf.contracts.generate
 
 test-fast: lint ## Lint, then the tests that need no server
-	$(PYTEST) tests/unit tests/property tests/contracts
+	$(PYTEST) -n auto tests/unit tests/property tests/contracts
 
 test: test-fast ## All tests, cheap ones first; does its own set-up
 	$(PY) -m smartshelf.stack provision
