@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from smartshelf.contracts.control import Done
+from smartshelf.contracts.topics import TOPICS
 from smartshelf.contracts.rows import JobProgress, ShelfState
 from smartshelf.io import kafka
 from smartshelf.settings import CHECKOUT, Settings, load
@@ -133,8 +134,9 @@ class SparkStore:
         """Done marks by store, in order."""
         marks: dict[str, list[Done]] = defaultdict(list)
         for message in kafka.read_all(self.config.kafka_bootstrap, "world_tasks"):
-            mark = msgspec.json.decode(message.value(), type=Done)
-            marks[mark.store_id].append(mark)
+            mark = TOPICS["world_tasks"].decoder.decode(message.value())
+            if isinstance(mark, Done):
+                marks[mark.store_id].append(mark)
         return marks
 
     def letters(self) -> list[str]:
