@@ -35,7 +35,7 @@ def audit(
         config = load()
         client = quiet.connect(config)
         if running:
-            with quiet.held(Clock(client), "the books are being audited"):
+            with Clock(client).holding("audit", "the books are being audited"):
                 report = run.audit(config, client, quiet.wait_until_quiet(config, client, timeout))
         else:
             report = run.audit(config, client, read_cut(config.kafka_bootstrap))

@@ -6,16 +6,13 @@ at the rows the stages have sent. A hop that does not arrive in time is named.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 import redis
 
-from simulated_time.store import Clock
 from smartshelf.audit import sources
 from smartshelf.audit.books import Key, Rows
 from smartshelf.audit.cut import Cut, read_cut
@@ -27,33 +24,9 @@ from smartshelf.io import delta, kafka, redis_stream
 from smartshelf.io.step_save import read_position
 from smartshelf.settings import Settings
 
-HOLD = "audit"
-#: The hold's lease, real seconds; renewed while the audit runs, so that a killed audit does not stop the store.
-LEASE = 30.0
-
 
 class NotQuiet(SmartShelfError):
     """A hop did not arrive in time."""
-
-
-@contextmanager
-def held(clock: Clock, why: str) -> Iterator[None]:
-    """Hold the clock for as long as the block runs."""
-    clock.hold(HOLD, why, LEASE)
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(LEASE / 3):
-            clock.hold(HOLD, why, LEASE)
-
-    keeper = threading.Thread(target=renew, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        done.set()
-        keeper.join()
-        clock.release(HOLD)
 
 
 def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> Cut:

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from smartshelf.contracts.control import Done
-from smartshelf.contracts.topics import TOPICS
 from smartshelf.contracts.rows import JobProgress, ShelfState
+from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import kafka
 from smartshelf.settings import CHECKOUT, Settings, load
 from tests.integration.servers import Servers
