@@ -17,6 +17,7 @@ import pytest
 
 from smartshelf.contracts.control import Done
 from smartshelf.contracts.rows import JobProgress, ShelfState
+from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import kafka
 from smartshelf.settings import CHECKOUT, Settings, load
@@ -25,6 +26,10 @@ from tests.spark.feed import Feed
 
 #: Real seconds; a busy machine needs most of a minute for a JVM and its first batch.
 PATIENCE = 150.0
+
+
+#: All stages in one query, without the archive and the mirrors: they wait for one another's facts.
+DECIDING = ",".join(STAGES)
 
 
 class SparkStore:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from smartshelf.contracts.stages import STAGES
 from tests.spark.log import StoreLog
-from tests.spark.running import SparkStore
+from tests.spark.running import DECIDING, SparkStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.servers]
 
@@ -13,11 +14,11 @@ pytestmark = [pytest.mark.spark, pytest.mark.servers]
 def test_a_second_process_fences_the_first_which_says_so_and_goes(spark_store: SparkStore) -> None:
     first, log = spark_store, StoreLog(shelves=5).open()
     first.feed.feed(log)
-    first.start("shelf_aggregator")
+    first.start(DECIDING)
     first.until_step(S01=0)
 
     second = first.another()
-    second.start("shelf_aggregator")
+    second.start(DECIDING)
     try:
         second.until(lambda: "query store:" in second.said(), "the second to take over")
         log.live(10)
@@ -27,14 +28,15 @@ def test_a_second_process_fences_the_first_which_says_so_and_goes(spark_store: S
         if second.process is not None and second.process.poll() is not None:
             # The first had begun another batch before it noticed; Spark lets one process at a checkpoint.
             assert second.ended() == 3
-            second.start("shelf_aggregator")
+            second.start(DECIDING)
         log.live(10)
         first.feed.feed(log)
         second.until_step(S01=log.last_step)
     finally:
         second.kill()
-    marks = [mark.k for mark in first.done()["S01"]]
-    assert marks == sorted(set(marks))
+    for stage in STAGES:
+        marks = [mark.k for mark in first.done()["S01"] if mark.stage == stage]
+        assert marks == sorted(set(marks))
     for rows in first.history().values():
         assert len({row.version for row in rows}) == len(rows)
     sums = log.plain_sum()

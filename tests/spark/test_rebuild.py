@@ -12,11 +12,9 @@ from smartshelf.contracts.rows import ShelfState
 from smartshelf.io import delta
 from spark_apps import tables
 from tests.spark.log import StoreLog
-from tests.spark.running import SparkStore
+from tests.spark.running import DECIDING, SparkStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.servers]
-
-STAGE = "shelf_aggregator"
 
 
 def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spark_store: SparkStore) -> None:
@@ -25,7 +23,7 @@ def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spar
     logs = [StoreLog(name, seed=seed, start=eve).open().live(25) for seed, name in enumerate(("S01", "S02", "S05"))]
     steps = {log.store: log.last_step for log in logs}
     store.feed.feed(*logs)
-    store.start(STAGE)
+    store.start(DECIDING)
     store.until_step(**steps)
     assert store.stop() == 0
     before, letters = _truth(store), store.letters()
@@ -33,7 +31,7 @@ def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spar
     assert {(row["store_id"], row["step"]) for row in carried} == {(log.store, 10) for log in logs}
 
     shutil.rmtree(store.config.checkpoints / "store" / "v1")
-    store.start(STAGE)
+    store.start(DECIDING)
     store.until(lambda: {row.epoch for row in store.states().values()} == {2}, "the new epoch")
     assert "rebuilt as epoch 2: its checkpoint is gone" in store.said()
     assert _truth(store) == before
@@ -52,10 +50,10 @@ def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spar
         log.live(5)
     store.feed.feed(*logs)
     _damage(store)
-    store.start(STAGE)
+    store.start(DECIDING)
     assert store.ended() == 3
     assert "its checkpoint is damaged" in store.said()
-    store.start(STAGE)
+    store.start(DECIDING)
     steps = {log.store: log.last_step for log in logs}
     store.until_step(**steps)
     assert {row.epoch for row in store.states().values()} == {3}
@@ -69,7 +67,9 @@ def _truth(store: SparkStore) -> dict[tuple[str, str], ShelfState]:
 
 
 def _marks(store: SparkStore) -> dict[str, list[int]]:
-    return {name: [mark.k for mark in marks] for name, marks in store.done().items()}
+    return {
+        name: [mark.k for mark in marks if mark.stage == "shelf_aggregator"] for name, marks in store.done().items()
+    }
 
 
 def _adds_up(store: SparkStore, logs: list[StoreLog]) -> None:
