@@ -113,6 +113,7 @@ def delivered_lots():
 def policies():
     op.execute("""
         alter table config.wh_policies
+            drop constraint "service_level must lie between 0 and 1",
             add constraint "service_level must be at least 0.5 and below 1"
                 check (service_level >= 0.5 and service_level < 1) not valid,
             add constraint "safety_days must be a number of days up to 365"
@@ -121,6 +122,6 @@ def policies():
     # A policy that says only one of the two is read with the product's default for the other (domain/policy.py).
     op.execute("""
         alter table config.shelf_policies
-            add constraint "target_pct (or 80) must be above threshold_pct (or 30)"
+            add constraint "with defaults 30 and 80, target_pct must be above threshold_pct"
                 check (coalesce(threshold_pct, 30) < coalesce(target_pct, 80)) not valid
     """)
