@@ -17,7 +17,7 @@ from sqlalchemy import URL, Engine, create_engine
 from smartshelf.errors import BadInput, Unavailable
 from smartshelf.settings import Settings
 
-Role = Literal["owner", "sink", "debezium", "analyst", "app"]
+Role = Literal["owner", "sink", "debezium", "analyst", "app", "runner"]
 
 #: Real seconds until an attempt to connect is given up.
 CONNECT_TIMEOUT = 5
@@ -106,8 +106,7 @@ def copy_csv(connection: Connection, table: str, path: Path) -> int:
 
 def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """COPY rows into ``table`` and return their number; None is null."""
-    file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
-    with file:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)

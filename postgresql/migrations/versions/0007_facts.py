@@ -87,12 +87,12 @@ def upgrade():
         op.execute(f"comment on table {table} is '{about}'")
     op.execute("""
         create view ops.v_lot_movements as
-        select store_id, shelf_id, batch_code, timestamp, step, event_id, event_type,
+        select store_id, shelf_id, batch_code, timestamp, step, seq, event_id, event_type,
                case event_type when 'wh_out' then -qty else qty end as backroom,
                0::bigint as store
         from ops.wh_events
         union all
-        select store_id, shelf_id, coalesce(batch_code, '~UNKNOWN'), timestamp, step, event_id, event_type,
+        select store_id, shelf_id, coalesce(batch_code, '~UNKNOWN'), timestamp, step, seq, event_id, event_type,
                case when location = 'warehouse' then adjustment else 0 end,
                case when event_type = 'refill' then quantity
                     when event_type = 'unpaid' then -quantity
@@ -102,7 +102,7 @@ def upgrade():
         from ops.shelf_movements
         where event_type <> 'removal' or location is distinct from 'warehouse'
         union all
-        select i.store_id, i.shelf_id, coalesce(i.batch_code, '~UNKNOWN'), t.timestamp, null,
+        select i.store_id, i.shelf_id, coalesce(i.batch_code, '~UNKNOWN'), t.timestamp, null, null,
                i.transaction_id || '/' || i.line_no, 'sale', 0, -i.quantity
         from ops.pos_transaction_items i
         join ops.pos_transactions t using (store_id, transaction_id)
@@ -123,9 +123,9 @@ def upgrade():
                    (sum(backroom) over shelf)::bigint as shelf_warehouse_qty_after
             from ops.v_lot_movements
             window lot as (partition by store_id, shelf_id, batch_code
-                           order by timestamp, step nulls first, event_id rows unbounded preceding),
+                           order by timestamp, step nulls first, seq, event_id rows unbounded preceding),
                    shelf as (partition by store_id, shelf_id
-                             order by timestamp, step nulls first, event_id rows unbounded preceding)
+                             order by timestamp, step nulls first, seq, event_id rows unbounded preceding)
         ) m using (store_id, shelf_id, event_id, event_type)
     """)
     op.execute("comment on view ops.v_wh_events_after is 'Movements of the backroom with the stock after each; units'")
