@@ -5,8 +5,8 @@ The sentences raised here are what Postgres shows to whoever enters something th
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade():
