@@ -313,6 +313,7 @@ class _Store:
             if hour == CUTOFF_HOUR and day.weekday() in CALENDAR.cutoff.weekdays:
                 self.order(day, today.at)
             self.bring(restock.need(self.stock, self.low, self.goal), today)
+            was_out &= self.stock <= 0
             now = wanted[hour]
             sold = np.minimum(self.stock, now)
             missed = now - sold
@@ -335,8 +336,8 @@ class _Store:
         self.pending = np.zeros(self.count, dtype=np.int64)
 
     def bring(self, needed: Units, today: _Today) -> None:
-        """Refill what is low from the backroom; a shelf that stays low keeps its alert open."""
-        low = needed > 0
+        """Refill from the backroom; a shelf that was low and stays low keeps its alert open."""
+        low = restock.is_low(self.stock, self.low)
         today.alerts += low & ~self.is_open
         today.alerted = today.alerted | low
         brought = np.minimum(needed, self.backroom)

@@ -1,4 +1,7 @@
-"""The year of history as a table with the columns of ``analytics.shelf_daily_features`` (``smartshelf.domain.features``)."""
+"""The year of history as a table with the columns of ``analytics.shelf_daily_features``.
+
+What each column is: ``smartshelf.domain.features``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from smartshelf.contracts.rows import MirrorRow, ShelfDailyFeature
 from smartshelf.domain import features, restock
 from smartshelf.domain.demand import HOURS, OPENS
 from smartshelf.domain.policy import SHELF_DEFAULTS
+from smartshelf.io.closing import DAILY, Closing
 
 #: Days that are turned into rows at once: a month or so, to bound the memory of large stores.
 DAYS_AT_ONCE = 31
@@ -82,6 +86,18 @@ def books(store_id: str, profiles: Profiles, history: History) -> pa.Table:
     return pa.table({"store_id": [store_id] * len(profiles), "shelf_id": profiles.shelf_id, **columns})
 
 
+def closing(profiles: Profiles, history: History) -> Closing:
+    """The days that the live store's lags reach back to."""
+    recorded = {name: grid[-features.ALERT_DAYS :] for name, grid in history.recorded.items()}
+    return Closing(
+        last_day=history.first + timedelta(days=history.days - 1),
+        shelf_ids=profiles.shelf_id.tolist(),
+        daily={name: recorded[name] for name in DAILY},
+        reorder_point=recorded["wh_reorder_point_qty"][-1],
+        is_short=recorded["is_warehouse_alert"][-1],
+    )
+
+
 class _Slice:
     """Days ``start`` to ``end`` (not included) of the year."""
 
@@ -111,6 +127,7 @@ class _Slice:
             features.lags({name: grid[: self._at(self.end)] for name, grid in history.recorded.items()}, self.days),
             history.people[self._at(self.start) : self._at(self.end)],
             features.promised(history.on_offer[self.start + 1 : self.end + features.SOON_DAYS], self.days),
+            CALENDAR,
         )
         known = of_days | {
             "lost_demand_qty": self._recorded("lost_demand_qty"),
@@ -136,7 +153,9 @@ class _Slice:
         unknown = np.ones((self.days, self.count), np.bool_)
         for row in range(self.days):
             day = self.history.first + timedelta(days=self.start + row)
-            wait = next(ahead for ahead in range(1, 8) if (day.weekday() + ahead) % features.WEEK in CALENDAR.cutoff.weekdays)
+            wait = next(
+                ahead for ahead in range(1, 8) if (day.weekday() + ahead) % features.WEEK in CALENDAR.cutoff.weekdays
+            )
             if self.start + row + wait < self.history.days:
                 batches[row] = self.history.recorded["ordered_batches"][self._at(self.start + row + wait)]
                 unknown[row] = False

@@ -1,4 +1,4 @@
-"""A closed day of every shelf as the columns that a forecast learns from; generated history and the live store share it.
+"""A closed day of every shelf as the columns that a forecast learns from, of generated history and live days alike.
 
 One row per shelf and day, stamped with what is known when its ``feature_date`` has ended (``snapshot_ts``, the midnight
 after it). Nothing later is in it, but for the two columns to learn from, marked *label*. Quantities are units.
@@ -104,7 +104,13 @@ class Shelves:
 
 
 def columns(
-    dates: Grid, shelves: Shelves, measured: Mapping[str, Grid], lags: Mapping[str, Grid], people: Grid, promised: Grid
+    dates: Grid,
+    shelves: Shelves,
+    measured: Mapping[str, Grid],
+    lags: Mapping[str, Grid],
+    people: Grid,
+    promised: Grid,
+    calendar: Calendar,
 ) -> Columns:
     """All columns of closed days but names and labels.
 
@@ -117,7 +123,7 @@ def columns(
         "feature_date": dates[:, None],
         "day_of_week": weekday[:, None],
         "is_weekend": (weekday >= SATURDAY)[:, None],
-        "warehouse_inbound_day": np.isin(weekday, list(Calendar().delivery.weekdays))[:, None],
+        "warehouse_inbound_day": np.isin(weekday, list(calendar.delivery.weekdays))[:, None],
         "refill_day": measured["moved_wh_to_shelf"] > 0,
         "item_price": shelves.price[None],
         "is_discounted": measured["discount"] > 0,
@@ -139,12 +145,15 @@ def columns(
 def lags(daily: Mapping[str, Grid], days: int) -> Columns:
     """The sums of LAGS for the last ``days`` days of grids of consecutive days that end on the same day.
 
-    Days before the first one given count nothing.
+    A sum that reaches back beyond the first day given is not known.
     """
-    return {
-        name: _sums(daily[counted] if included else daily[counted][:-1], window, days)
-        for name, (counted, window, included) in LAGS.items()
-    }
+    sums: Columns = {}
+    for name, (counted, window, included) in LAGS.items():
+        known = daily[counted] if included else daily[counted][:-1]
+        reached = len(known) - days + np.arange(1, days + 1) >= window
+        unknown = np.broadcast_to(~reached[:, None], (days, known.shape[1]))
+        sums[name] = np.ma.masked_array(_sums(known, window, days), unknown)
+    return sums
 
 
 def _sums(daily: Grid, window: int, days: int) -> Grid:
@@ -166,7 +175,7 @@ def promised(on_offer: Grid, days: int) -> Grid:
 
 
 def expiry(units: Grid, days_left: Grid) -> Columns:
-    """What the lots of every shelf tell of their expiry, from (shelves, lots) in store and backroom; 0 units: no lot."""
+    """What the lots of every shelf tell of their expiry, from (shelves, lots) of all places; 0 units: no lot."""
     there = units > 0
     stock = units.sum(axis=1)
     return {
@@ -193,5 +202,5 @@ def is_short(backroom: Grid, pending: Grid, reorder_point: Grid) -> Grid:
 
 
 def _ratio(stock: Grid, capacity: Grid) -> Grid:
-    ratio: Grid = np.round(stock / np.maximum(capacity, 1).astype(np.float32), 4)
+    ratio: Grid = np.round(stock / np.maximum(capacity, 1), 4)
     return ratio
