@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 
 TABLE = "analytics.shelf_daily_features"
 #: Of the views: what is true or false, what is a number already, what may be null.
