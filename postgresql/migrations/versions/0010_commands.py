@@ -5,8 +5,8 @@ The sentences raised here are what Postgres shows to whoever enters something th
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade():
