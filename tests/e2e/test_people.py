@@ -114,3 +114,19 @@ def test_a_counted_shelf_shows_what_was_counted_and_the_books_still_balance(live
     lived.run("clock", "resume")
     lived.run("clock", "pause")
     assert lived.report("audit")["balanced"] is True
+
+
+def test_a_replayed_store_obeys_policies_for_all_stores_that_were_entered_before_it_came(lived: Store) -> None:
+    ask(
+        lived,
+        "insert into config.shelf_policies (item_category, threshold_pct, target_pct) values ('REPLAYED', 99, 100)",
+    )
+    file = lived.folder / "sales.csv"
+    hours = [f"h{hour:02d}" for hour in range(24)]
+    lines = [f"7,11,2024-03-{day},{','.join(['5'] * 24)}" for day in (28, 29)]
+    file.write_text("\n".join([f"store_id,product_id,date,{','.join(hours)}", *lines]))
+    (store_id,) = lived.report("replay", str(file))["stores"]
+    lived.run("clock", "advance", "--to", "2026-01-01T11:00:00Z", timeout=180)
+    low = "select 1 from ops.alerts where store_id = %s and event_type = 'refill_request'"
+    eventually(lambda: ask(lived, low, store_id), f"a low shelf of store {store_id}", timeout=60)
+    assert lived.report("audit")["balanced"] is True
