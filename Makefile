@@ -17,7 +17,7 @@ ARGS ?=
 if-installed = @if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) $(1); else \
   echo "The store is not running: nothing is installed here yet. Start it with make up."; fi
 
-.PHONY: help up down reset status logs test test-fast lint contracts audit bench data relock clean
+.PHONY: help up down reset status logs test test-fast lint contracts audit bench soak data relock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ audit: $(RUNTIME) ## Prove that the books balance
 
 bench: $(RUNTIME) ## Measure the running store and print a table
 	@$(SMARTSHELF) bench $(ARGS)
+
+soak: $(RUNTIME) ## Days at full speed: does anything grow? (make soak ARGS="--days 30")
+	@$(SMARTSHELF) bench soak $(ARGS)
 
 data: $(RUNTIME) ## Generate the store's files (catalogue, stocks, lots, discounts)
 	@$(SMARTSHELF) data build $(ARGS)
