@@ -267,6 +267,8 @@ class Alert(MirrorRow, kw_only=True):
     step: int
     shelf_id: Id
     batch_code: Id | None = None
+    #: Of the lot, where the alert is about one.
+    expiry_date: CalendarDate | None = None
     location: Literal["store", "warehouse"]
     current_stock: Balance
     max_stock: Stock | None = None

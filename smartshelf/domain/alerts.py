@@ -31,8 +31,8 @@ def stock_is_back(current_stock: int, max_stock: int) -> str:
     return f"{current_stock} of {max_stock} units are on the shelf again."
 
 
-def near_expiry(current_stock: int, batch_code: str) -> str:
-    return f"{current_stock} units of lot {batch_code} in the store come close to their expiry date."
+def near_expiry(current_stock: int, batch_code: str, expiry_date: str) -> str:
+    return f"{current_stock} units of lot {batch_code} in the store expire on {expiry_date}."
 
 
 def lot_has_gone(batch_code: str) -> str:
@@ -47,8 +47,8 @@ def no_longer_negative(current_stock: int, place: str) -> str:
     return f"The books hold {current_stock} units {place} now."
 
 
-def expired(current_stock: int, batch_code: str) -> str:
-    return f"{current_stock} units of lot {batch_code} have expired and are taken away."
+def expired(current_stock: int, batch_code: str, expiry_date: str) -> str:
+    return f"{current_stock} units of lot {batch_code} with the expiry date {expiry_date} are taken away."
 
 
 def expired_is_gone(batch_code: str) -> str:

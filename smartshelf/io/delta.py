@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 from pyarrow.dataset import dataset
 
@@ -62,6 +62,10 @@ class DeltaSink:
         ensure_table(path, schema)
         self.path, self.schema = path, schema
         self._table = DeltaTable(str(path))
+        there = set(self._table.schema().to_arrow().names)
+        # A field that came with newer code; rows from before do not have it.
+        if new := [Field.from_arrow(field) for field in schema if field.name not in there]:
+            self._table.alter.add_columns(new)
         if _PROPERTIES.items() - self._table.metadata().configuration.items():
             self._table.alter.set_table_properties(_PROPERTIES)
         self._turn = threading.Lock()

@@ -120,6 +120,14 @@ def test_a_table_of_an_earlier_version_takes_over_how_long_its_history_is_kept(t
     assert DeltaTable(str(tmp_path / "t")).metadata().configuration == delta._PROPERTIES
 
 
+def test_a_field_that_came_with_newer_code_is_added_and_empty_in_older_rows(sink: DeltaSink) -> None:
+    merge(sink, mirror(("a", 1, 1, 5)), 0)
+    newer = pa.schema([*MIRROR, pa.field("y", pa.string())])
+    rows = mirror(("b", 1, 1, 6)).append_column("y", pa.array(["new"]))
+    merge(DeltaSink(sink.path, newer), rows, 1)
+    assert {row["id"]: row["y"] for row in read(sink.path)} == {"a": None, "b": "new"}
+
+
 def test_tables_are_plain_so_that_every_tool_reads_them(tmp_path: Path) -> None:
     assert ensure_table(tmp_path / "t", MIRROR)
     assert not ensure_table(tmp_path / "t", MIRROR)
