@@ -10,6 +10,9 @@ SMARTSHELF := $(VENV)/bin/smartshelf
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
+# pip says nothing while it fetches and unpacks; the ticker must not hold the output open when make has ended.
+TICKING = ( s=0; while sleep 10 >/dev/null 2>&1; do s=$$((s + 10)); echo "  still installing, $$s s"; done ) & \
+  ticker=$$!; trap 'kill $$ticker' EXIT
 PYTEST := $(PY) -m pytest
 ARGS ?=
 
@@ -89,13 +92,13 @@ $(PY):
 # Stamps: installing again happens only after a lock or pyproject.toml has changed.
 $(RUNTIME): requirements.lock pyproject.toml | $(PY)
 	@echo "installing the locked packages (a few minutes the first time)"
-	@$(PIP) --require-hashes -r requirements.lock || { \
+	@$(TICKING); $(PIP) --require-hashes -r requirements.lock || { \
 	  echo "Could not install the locked packages: the first start needs the network (see the lines above)." >&2; exit 2; }
 	@$(PIP) --no-deps --editable .
 	@touch $(RUNTIME)
 
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "installing the locked packages for tests"
-	@$(PIP) --require-hashes -r requirements-dev.lock || { \
+	@$(TICKING); $(PIP) --require-hashes -r requirements-dev.lock || { \
 	  echo "Could not install the packages for tests: the first run needs the network (see the lines above)." >&2; exit 2; }
 	@touch $(DEV)
