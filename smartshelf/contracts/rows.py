@@ -275,6 +275,8 @@ class Alert(MirrorRow, kw_only=True):
     target_pct: Percent | None = None
     suggested_qty: Stock | None = None
     severity: Literal["info", "warning", "critical"]
+    #: Of a difference between shelf, scale and till.
+    likely_cause: Literal["theft", "mis_scan", "unseen_loss", "scale_drift", "scale_silent"] | None = None
     why: Text
     status: Literal["open", "ack", "resolved", "dismissed"]
     assigned_to: str | None = None

@@ -52,18 +52,18 @@ class Retention:
         partitions = {topic: len(parts) for topic, parts in starts.items()}
         seen = {job: recovery.positions_of(rows) for job, rows in origins.items()}
         ticks = retention.not_needed(seen, {}, {TICKS: partitions[TICKS]}, [])[TICKS]
-        moments = [kafka.appended_at(bootstrap, TICKS, int(part), at) for part, at in ticks.items() if at]
-        if not moments or None in moments:
-            return  # nothing has come since
-        since = min(moment for moment in moments if moment is not None) - MARGIN_MS
-        by_time = kafka.offsets_since(bootstrap, retention.DELETED, since)
+        found = [kafka.appended_at(bootstrap, TICKS, int(part), at) for part, at in ticks.items() if at]
+        moments = [moment for moment in found if moment is not None]
+        # Every store has gone on: what no stage reads is cut by the time of the first tick that stays.
+        has_gone_on = bool(found) and len(moments) == len(found)
+        by_time = kafka.offsets_since(bootstrap, retention.DELETED, min(moments) - MARGIN_MS) if has_gone_on else {}
         wanted = retention.not_needed(seen, by_time, partitions, [])
         stay = retention.not_needed(seen, by_time, partitions, self._readers())
         self._delete(starts, stay, which)
         waiting = retention.held_back(wanted, stay)
-        if not waiting:
+        if not waiting and has_gone_on:
             self._done = which
-        elif (which, waiting) != self._told:
+        elif waiting and (which, waiting) != self._told:
             self._told = which, waiting
             log.info("some records stay until their readers have passed: %s", ", ".join(waiting))
 
