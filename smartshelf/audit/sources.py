@@ -22,6 +22,7 @@ from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
 from smartshelf.contracts.ledger import EXPIRED, Place
 from smartshelf.contracts.render import arrow
+from smartshelf.contracts.render.columns import columns
 from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS, Topic
 from smartshelf.domain import ledger
@@ -33,24 +34,29 @@ from smartshelf.settings import Settings
 
 #: Topics whose facts move units or weigh.
 BOOKED = ("shelf_events", "pos_transactions", "wh_events")
+_SINKS = [table for table in TABLES.values() if table.direction == "sink"]
 #: Tables that stages write and Connect and Spark mirror.
-MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.direction == "sink")
+MIRRORED: tuple[Table, ...] = tuple(table for table in _SINKS if not table.takes_facts)
+#: Tables that Connect writes facts into.
+RECORDED: tuple[Table, ...] = tuple(table for table in _SINKS if table.takes_facts)
 
 
 _NAMES = tuple(topic.name for topic in FACTS)
 #: Columns that the fold of an archived fact needs, and those that say who numbered it.
-_NUMBERED = frozenset({"store_id", "source", "seq"})
+_NUMBERED = frozenset({"event_id", "event_type", "store_id", "source", "seq"})
 _FOLDED = _NUMBERED | {
-    "event_type", "step", "timestamp", "shelf_id", "batch_code", "quantity", "qty", "adjustment", "reason", "location",
-    "items", "event_id", "schema_version",
+    "step", "timestamp", "shelf_id", "batch_code", "quantity", "qty", "adjustment", "reason", "location", "items",
+    "schema_version",
 }  # fmt: skip
 #: Facts that the comparison with the world and the hash look at one by one.
 _NOTED: dict[str, type[Event]] = {"wh_out": WhOut, "wh_adjust": WhAdjust, "removal": Removal}
 
 
 class _Identity(Struct):
-    """The part of an envelope that the sequence check needs."""
+    """The part of an envelope that the checks of sequences and of records need."""
 
+    event_id: str
+    event_type: str
     store_id: str
     source: str
     seq: int | None = None
@@ -175,7 +181,7 @@ def _fold_archive(config: Settings, cut: Cut, facts: Facts, topic: Topic, start:
     columns = schema if topic.name == "wh_events" else columns
     for row in delta.in_order(config.delta_root / "raw" / topic.name, columns, start, end):
         if row["seq"] is not None and Evidence.is_own(row["source"]):
-            identity = _Identity(row["store_id"], row["source"], row["seq"])
+            identity = msgspec.convert({name: row[name] for name in _NUMBERED}, _Identity)
             facts.sequences.add(identity.counted_as, topic.stream or topic.name, row["seq"])
         where = (topic.name, row["partition"], row["offset"])
         if is_booked and cut.holds(row["store_id"], *where, row["source"], row["step"]):
@@ -225,6 +231,26 @@ def rows_in_postgres(config: Settings, table: Table) -> Rows:
     finally:
         engine.dispose()
     return keyed(table, (dict(row) for row in rows))
+
+
+def ids_in_kafka(config: Settings, table: Table) -> set[str]:
+    """Ids of the topic's facts that a table of facts keeps."""
+    kept = event_types(table)
+    facts = (_identity(message.value()) for message in kafka.read_all(config.kafka_bootstrap, table.topic.name))
+    return {fact.event_id for fact in facts if fact.event_type in kept}
+
+
+def ids_in_postgres(config: Settings, table: Table) -> set[str]:
+    """Ids of the facts that a table has."""
+    with postgres.connect(config, "analyst", "audit") as connection, connection.cursor() as cursor:
+        cursor.execute(f"select event_id from {table.full_name}")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def event_types(table: Table) -> frozenset[str]:
+    """The event types that a table of facts keeps: what its ``event_type`` may be."""
+    (kept,) = (column.type.allowed for column in columns(table.row) if column.name == "event_type")  # type: ignore[union-attr]
+    return frozenset(kept)
 
 
 def version_of(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from smartshelf.contracts.events import WorldTruth
 from smartshelf.contracts.rows import Alert
@@ -110,8 +110,8 @@ def _told(alerts: Iterable[Alert]) -> _ByShelf:
     return units
 
 
-def _score(what: str, true: Counter[object] | _ByShelf, told: Counter[object] | _ByShelf) -> Score:
-    return Score(what, true.total(), told.total(), (true & told).total())  # type: ignore[operator]
+def _score(what: str, true: Counter[Any], told: Counter[Any]) -> Score:
+    return Score(what, true.total(), told.total(), (true & told).total())
 
 
 def table(found: Sequence[Score], losses: int, days: int) -> str:
