@@ -298,6 +298,62 @@ class Availability(MirrorRow, kw_only=True):
     out_minutes: Counter
 
 
+class ShelfDailyFeature(MirrorRow, kw_only=True):
+    """A closed day of one shelf, as a forecast sees it: nothing that was known only later is in it.
+
+    Rows of the generated year and of the live store alike; what each column is: ``smartshelf.domain.features``.
+    Null: not known, or known only for generated days (``lost_demand_qty``) or to learn from (``batches_to_order``,
+    ``label_next_day_stockout``; ``analytics.v_ml_train`` fills the label from the next day's row).
+    """
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "feature_date")
+
+    store_id: Id
+    shelf_id: Id
+    feature_date: CalendarDate
+    item_category: str
+    item_subcategory: str
+    day_of_week: Counter
+    is_weekend: bool
+    warehouse_inbound_day: bool
+    refill_day: bool
+    item_price: Money
+    discount: Share
+    is_discounted: bool
+    is_discounted_next_7d: bool
+    people_count: Counter
+    sales_qty: Counter
+    sales_last_1d: Counter | None = None
+    sales_last_7d: Counter | None = None
+    sales_last_14d: Counter | None = None
+    stockout_events: Counter
+    stockout_minutes: float
+    lost_demand_qty: Counter | None = None
+    shelf_capacity: Stock
+    current_stock_shelf: Balance
+    shelf_fill_ratio: float
+    shelf_threshold_qty: Stock
+    expired_qty_shelf: Counter
+    alerts_last_30d_shelf: Counter | None = None
+    is_shelf_alert: bool
+    warehouse_capacity: Stock
+    current_stock_warehouse: Balance
+    warehouse_fill_ratio: float
+    wh_reorder_point_qty: Counter | None = None
+    pending_supplier_qty: Balance
+    expired_qty_wh: Counter
+    alerts_last_30d_wh: Counter | None = None
+    is_warehouse_alert: bool
+    moved_wh_to_shelf: Counter
+    standard_batch_size: Stock
+    min_expiration_days: int | None = None
+    avg_expiration_days: float | None = None
+    qty_expiring_next_7d: Counter
+    batches_to_order: Counter | None = None
+    label_next_day_stockout: bool | None = None
+    snapshot_ts: Moment
+
+
 class PosHeader(MirrorRow, kw_only=True):
     """A receipt without its lines."""
 

@@ -144,6 +144,7 @@ TOPICS: dict[str, Topic] = {
         state("wh_supplier_plan", "supplier_manager", "What will be ordered at a cutoff", r.SupplierPlan),
         state("wh_supplier_orders", "supplier_manager", "What was ordered", r.SupplierOrder),
         state("wh_supplier_receipts", "supplier_manager", "What was received", r.SupplierReceipt),
+        state("shelf_daily_features", "daily_features", "A closed day of every shelf", r.ShelfDailyFeature),
         state("availability_hourly", "daily_features", "On-shelf availability by aisle and hour", r.Availability),
         log("alerts", "alert rules", "What needs attention, with its whole life", r.Alert),
         log("pos_headers", "pos_flattener", "Receipts", r.PosHeader),
