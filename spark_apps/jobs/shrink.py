@@ -51,15 +51,18 @@ class Shrink(Deciding[State]):
     name: ClassVar = "shrink"
     facts: ClassVar = frozenset({"shelf_events", "pos_transactions"})
     books: ClassVar = True
+    config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"shelf_events"})
     made: ClassVar = State
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
+        outputs = state.alerts.obey(state.pen, self.name, config, step)
         for fact in facts:
             _note(state, fact)
-        outputs = self._compare(state, config, step, books) if step.at.hour != step.since.hour else []
+        if step.at.hour != step.since.hour:
+            outputs += self._compare(state, config, step, books)
         if SWEEP.within(step.since, step.at):
             outputs += self._sweep(state, step, books)
         return state, outputs
