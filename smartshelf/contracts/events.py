@@ -302,8 +302,10 @@ class Evidence:
     DEAD_LETTERS: ClassVar[str] = "deadletters"
     WORLD_PREFIX: ClassVar[str] = "world:"
     JOB_PREFIX: ClassVar[str] = "job:"
+    INGEST_PREFIX: ClassVar[str] = "ingest:"
 
     @classmethod
     def is_own(cls, source: str) -> bool:
         """Whether this source numbers its events without gap (ours do, foreign ones need not)."""
-        return source in (cls.INIT, cls.DEAD_LETTERS) or source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))
+        prefixes = (cls.WORLD_PREFIX, cls.JOB_PREFIX, cls.INGEST_PREFIX)
+        return source in (cls.INIT, cls.DEAD_LETTERS) or source.startswith(prefixes)
