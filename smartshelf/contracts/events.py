@@ -307,5 +307,9 @@ class Evidence:
     @classmethod
     def is_own(cls, source: str) -> bool:
         """Whether this source numbers its events without gap (ours do, foreign ones need not)."""
-        prefixes = (cls.WORLD_PREFIX, cls.JOB_PREFIX, cls.INGEST_PREFIX)
-        return source in (cls.INIT, cls.DEAD_LETTERS) or source.startswith(prefixes)
+        return source.startswith(cls.INGEST_PREFIX) or not cls.is_outside(source)
+
+    @classmethod
+    def is_outside(cls, source: str) -> bool:
+        """Whether the simulated world knows nothing of what this source tells: files and foreign systems."""
+        return source not in (cls.INIT, cls.DEAD_LETTERS) and not source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))

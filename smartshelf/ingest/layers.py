@@ -76,7 +76,7 @@ class Layers:
     def clear(self, layer: str) -> None:
         """Take this file's rows out of a layer."""
         table = DeltaTable(str(self._paths[layer]))
-        if table.partitions([("file_hash", "=", self._file_hash)]):
+        if table.partitions(file_pruning_predicate=[("file_hash", "=", self._file_hash)]):
             table.delete(f"file_hash = '{self._file_hash}'")
 
     # --- writing -------------------------------------------------------------------------------------
