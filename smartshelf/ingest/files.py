@@ -29,8 +29,8 @@ import pyarrow.csv as pacsv
 
 from smartshelf.errors import BadInput
 
-#: Bytes of a file that are looked at together: some 40,000 records.
-PIECE = 4 << 20
+#: Bytes of a file that are looked at together: some 10,000 records.
+PIECE = 1 << 20
 #: A record longer than this is no record.
 LONGEST = 1 << 20
 DELIMITERS = (",", ";", "\t", "|")
@@ -186,7 +186,7 @@ def _csv_pieces(source: Source, known: Sequence[str], delimiter: str | None, siz
                 yield _piece(pa.Table.from_batches([batch]), lines, ready)
         except pa.ArrowInvalid as wrong:
             if "Empty CSV" not in str(wrong):
-                remedy = "A record longer than a megabyte? A quote that is never closed?"
+                remedy = "A record longer than a megabyte, or a quote that is never closed?"
                 what = f"{source.path.name} cannot be read after line {line - 1}: {wrong}"
                 raise BadInput(what, remedy=remedy) from None
     if rest := gone + broken:

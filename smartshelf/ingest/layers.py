@@ -28,7 +28,7 @@ from smartshelf.ingest.kinds.base import Kind
 from smartshelf.io.delta import ensure_table
 
 #: Lines of a file that are read back together.
-LINES_AT_ONCE = 20_000
+LINES_AT_ONCE = 10_000
 #: Documents whose identity is compared together: bounds the memory, whatever the size of the files.
 IDS_AT_ONCE = 200_000
 
@@ -40,6 +40,9 @@ _QUARANTINE = pa.schema(
 )
 #: Place of a row, and of its document, among all that its file brings.
 _NUMBERS = [pa.field("number", pa.int64()), pa.field("document_number", pa.int64())]
+
+#: Arrow would read far ahead, on all cores.
+_SPARING = {"use_threads": False, "batch_readahead": 1, "fragment_readahead": 1}
 
 _LAYERS = ("raw", "staging", "quarantine", "processed")
 
@@ -107,20 +110,13 @@ class Layers:
 
     def read(self, layer: str, by: str, first: int, last: int) -> pa.Table:
         """This file's rows with ``first`` <= ``by`` <= ``last``, in that order."""
-        mine = ds.field("file_hash") == self._file_hash
-        between = (ds.field(by) >= first) & (ds.field(by) <= last)
-        found = self._dataset(layer).to_table(filter=mine & between)
-        return found.sort_by(by)
+        return next(self._parts(layer, by, [(first, last)]))
 
     def in_order(self, layer: str, by: str, first: int, last: int) -> Iterator[pa.Table]:
         """All of ``read``, a part at a time, however the table's files are cut."""
-        dataset = self._dataset(layer)
-        mine = ds.field("file_hash") == self._file_hash
-        for begin in range(first, last + 1, LINES_AT_ONCE):
-            end = min(begin + LINES_AT_ONCE - 1, last)
-            found = dataset.to_table(filter=mine & (ds.field(by) >= begin) & (ds.field(by) <= end))
-            if len(found):
-                yield found.sort_by(by)
+        begins = range(first, last + 1, LINES_AT_ONCE)
+        ranges = ((begin, min(begin + LINES_AT_ONCE - 1, last)) for begin in begins)
+        yield from (part for part in self._parts(layer, by, ranges) if len(part))
 
     def records(self, lines: Sequence[int]) -> dict[int, Any]:
         """Raw records of some lines."""
@@ -150,8 +146,16 @@ class Layers:
         heads = ds.field("line") == ds.field("document_line")
         between = (ds.field("document") >= low) & (ds.field("document") < high)
         return self._dataset(layer).to_table(
-            columns=["document", "line", "digest"], filter=ds.field("file_hash").isin(files) & heads & between
+            columns=["document", "line", "digest"],
+            filter=ds.field("file_hash").isin(files) & heads & between,
+            **_SPARING,
         )
+
+    def _parts(self, layer: str, by: str, ranges: Iterable[tuple[int, int]]) -> Iterator[pa.Table]:
+        dataset, mine = self._dataset(layer), ds.field("file_hash") == self._file_hash
+        for first, last in ranges:
+            between = (ds.field(by) >= first) & (ds.field(by) <= last)
+            yield dataset.to_table(filter=mine & between, **_SPARING).sort_by(by)
 
     def _dataset(self, layer: str) -> ds.Dataset:
         return DeltaTable(str(self._paths[layer])).to_pyarrow_dataset()
