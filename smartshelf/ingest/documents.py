@@ -19,8 +19,6 @@ from smartshelf.contracts.ids import stable_id
 from smartshelf.ingest.gates import Anomaly, Bad, Judged
 from smartshelf.ingest.kinds.base import Kind
 
-#: A document with more rows than this is taken for two.
-MOST_ROWS = 1_000
 _SEPARATOR = "\x1f"
 #: Columns beside the kind's own.
 ADDED = (

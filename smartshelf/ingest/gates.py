@@ -29,10 +29,8 @@ TOLERATED = 0.05
 OLDEST = timedelta(days=366)
 #: A wrong name is compared with all known ones, a millisecond each: for so many of a piece.
 _SUGGESTIONS = 20
-#: Bounds where the contract has none: what fits the tables.
-_INT64 = 2**53
-
 _DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
+_CONTROL = r"[\x00-\x1f\x7f]"
 _WHOLE, _NUMBER = r"^[+-]?\d{1,15}(\.0*)?$", r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -78,7 +76,7 @@ class Column:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if self.kind == "text":
-            return f"text of at most {self.longest} characters"
+            return f"text of at most {self.longest} printable characters"
         bounds = []
         if self.low is not None:
             bounds.append(f"above {self.low:g}" if self.above else f"from {self.low:g}")
@@ -114,8 +112,8 @@ def _bounds(kind: inspect.Type) -> dict[str, Any]:
     low = kind.ge if kind.gt is None else kind.gt
     return {
         "kind": "whole number" if whole else "number",
-        "low": -_INT64 if low is None and whole else low,
-        "high": _INT64 if kind.le is None and whole else kind.le,
+        "low": low,
+        "high": kind.le,
         "above": kind.gt is not None,
     }
 
@@ -226,7 +224,9 @@ def _outside(column: Column, values: pa.Array) -> Bad:
         return outside | ~_true(pc.is_in(values, pa.array(column.choices))) & _true(pc.is_valid(values))
     if column.kind == "text":
         length = pc.utf8_length(values)
-        return _true(pc.or_(pc.less(length, column.shortest), pc.greater(length, column.longest)))
+        fits = pc.and_(pc.greater_equal(length, column.shortest), pc.less_equal(length, column.longest))
+        # Postgres takes no NUL, and no reader sees the others.
+        return _true(pc.or_(pc.invert(fits), pc.match_substring_regex(values, _CONTROL)))
     if column.low is not None:
         outside |= _true((pc.less_equal if column.above else pc.less)(values, column.low))
     if column.high is not None:

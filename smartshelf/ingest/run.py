@@ -29,7 +29,7 @@ from smartshelf.errors import BadInput, Unavailable
 from smartshelf.ingest import documents, files, gates, runs
 from smartshelf.ingest.files import Piece, Source
 from smartshelf.ingest.gates import Anomaly, Reference
-from smartshelf.ingest.kinds import KINDS
+from smartshelf.ingest.kinds import KINDS, base
 from smartshelf.ingest.kinds.base import Facts, Kind, Table
 from smartshelf.ingest.layers import Layers, id_ranges, records
 from smartshelf.ingest.mapping import Mapping
@@ -235,9 +235,9 @@ def _whole_documents(taking: Taking, columns: dict[str, str]) -> Iterator[Piece]
 
 def _last_document(taking: Taking, piece: Piece, columns: dict[str, str]) -> int:
     """Rows of the document that a piece ends with; it may go on. 0 when it is too long to be one."""
-    end = _texts(taking, piece.rows.slice(max(0, len(piece.rows) - documents.MOST_ROWS - 1)), columns)
+    end = _texts(taking, piece.rows.slice(max(0, len(piece.rows) - base.MOST_ROWS - 1)), columns)
     rows = documents.rows_of_last([end[key].to_pylist() for key in taking.kind.key if key in end.column_names])
-    return rows if rows <= documents.MOST_ROWS else 0
+    return rows if rows <= base.MOST_ROWS else 0
 
 
 def _judge(taking: Taking, piece: Piece, columns: dict[str, str]) -> None:

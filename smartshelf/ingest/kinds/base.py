@@ -12,6 +12,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from smartshelf.contracts.events import Event, Evidence
 from smartshelf.ingest.gates import Check, Column, Reference
 
+#: A document with more rows than this is taken for two.
+MOST_ROWS = 1_000
+#: Days and minutes that no rule needs more of: a bound against mistyped figures.
+MOST_DAYS, MOST_MINUTES = 36_500, 60 * 24 * 366
+
 #: A row, typed, by our names.
 Row = Mapping[str, Any]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from smartshelf.contracts.rows import ShelfPolicy, WhPolicy
 from smartshelf.ingest.gates import Check, Column, column, known, ordered, where
-from smartshelf.ingest.kinds.base import Kind, Row, Table
+from smartshelf.ingest.kinds.base import MOST_DAYS, MOST_MINUTES, Kind, Row, Table
 from smartshelf.io import postgres
 
 _SCOPE = ("store_id", "shelf_id", "item_category", "item_subcategory")
@@ -26,6 +27,18 @@ _TABLES = {
     "shelf": ("config.shelf_policies", (*_SCOPE, *_SHELF, *_BOTH)),
     "backroom": ("config.wh_policies", (*_SCOPE, *_BACKROOM, *_BOTH)),
 }
+
+
+#: Where the contracts have none.
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "cooldown_minutes": {"high": MOST_MINUTES},
+    "near_expiry_days": {"high": MOST_DAYS},
+    "safety_days": {"low": 0, "high": MOST_DAYS},
+}
+
+
+def _column(contract: type[WhPolicy | ShelfPolicy], name: str) -> Column:
+    return replace(column(contract, name), **_BOUNDS.get(name, {}))
 
 
 def _upsert(connection: Connection, rows: Iterable[Row]) -> int:
@@ -61,10 +74,9 @@ POLICIES = Kind(
     about="Rules of shelves and backroom (config.shelf_policies, config.wh_policies)",
     columns=(
         Column("applies_to", "text", choices=tuple(_TABLES)),
-        *(column(ShelfPolicy, name) for name in (*_SCOPE, *_SHELF)),
-        *(column(WhPolicy, name) for name in _BACKROOM if name != "safety_days"),
-        replace(column(WhPolicy, "safety_days"), low=0),
-        *(column(ShelfPolicy, name) for name in _BOTH),
+        *(_column(ShelfPolicy, name) for name in (*_SCOPE, *_SHELF)),
+        *(_column(WhPolicy, name) for name in _BACKROOM),
+        *(_column(ShelfPolicy, name) for name in _BOTH),
     ),
     key=("applies_to", *_SCOPE),
     checks=(

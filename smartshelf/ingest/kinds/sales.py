@@ -6,6 +6,7 @@ What was paid had been taken: each line also becomes the pickup and the scale's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from smartshelf.contracts.events import Pickup, PosTransaction, ReceiptLine, WeightChange
 from smartshelf.contracts.ids import stable_id
 from smartshelf.ingest.gates import Check, Reference, column, happened, known, where
-from smartshelf.ingest.kinds.base import Fact, Facts, Kind, Row, Yield
+from smartshelf.ingest.kinds.base import MOST_ROWS, Fact, Facts, Kind, Row, Yield
 from smartshelf.ingest.kinds.deliveries import NEW_SHELF
 
 #: A till that the file does not name.
@@ -93,7 +94,7 @@ SALES = Kind(
     columns=(
         column(PosTransaction, "store_id"),
         column(PosTransaction, "transaction_id"),
-        column(ReceiptLine, "line_no"),
+        replace(column(ReceiptLine, "line_no"), high=MOST_ROWS),
         column(PosTransaction, "timestamp"),
         column(ReceiptLine, "shelf_id"),
         column(ReceiptLine, "quantity"),

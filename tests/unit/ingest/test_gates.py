@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from smartshelf.contracts.events import WhIn
 from smartshelf.contracts.rows import ShelfProfile
-from smartshelf.ingest import gates
+from smartshelf.ingest import files, gates
 from smartshelf.ingest.gates import Judged, column
 from smartshelf.ingest.kinds import KINDS
+from smartshelf.settings import CHECKOUT
 from tests.unit.ingest.store import REFERENCE
 
 DELIVERY = {
@@ -82,6 +84,7 @@ BAD = [
     ("deliveries", {"qty": "0"}, "range", "qty"),
     ("deliveries", {"qty": "10001"}, "range", "qty"),
     ("deliveries", {"batch_code": "x" * 129}, "range", "batch_code"),
+    ("deliveries", {"batch_code": "L\x00"}, "range", "batch_code"),
     ("deliveries", {"transport_temperature_c": "400"}, "range", "transport_temperature_c"),
     ("deliveries", {"timestamp": "2026-01-02T12:00:01Z"}, "range", "timestamp"),
     ("deliveries", {"timestamp": "2016-01-02T08:00:00Z", "received_date": "2016-01-02"}, "range", "timestamp"),
@@ -102,6 +105,7 @@ BAD = [
     ("policies", {"shelf_id": "", "item_category": "DRINKS"}, "referential", "item_category"),
     ("policies", {"store_id": "S07"}, "referential", "store_id"),
     ("products", {"storage_zone": "warm"}, "range", "storage_zone"),
+    ("products", {"shelf_life_days": "999999999"}, "range", "shelf_life_days"),
     ("products", {"item_weight": "0"}, "range", "item_weight"),
     ("products", {"supplier_id": "SUP9"}, "referential", "supplier_id"),
 ]
@@ -156,3 +160,29 @@ def test_bounds_come_from_the_contracts() -> None:
     assert (qty.kind, qty.required, qty.low, qty.high) == ("whole number", True, 1, 10_000)
     assert (weight.above, weight.low, weight.unit) == (True, 0, "grams")
     assert not column(WhIn, "order_id").required
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_data_dictionary_says_what_the_gates_do(kind: str) -> None:
+    text = (CHECKOUT / "smartshelf" / "ingest" / "README.md").read_text()
+    section = text.split(f"\n### {kind}\n")[1].split("\n### ")[0]
+    told = [line for line in section.splitlines() if line.startswith("| `")]
+    assert told == [
+        f"| `{each.name}` | {'yes' if each.required else ''} | {each.allowed}{f' ({each.unit})' if each.unit else ''} |"
+        for each in KINDS[kind].columns
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_file_passes(kind: str) -> None:
+    path = CHECKOUT / "smartshelf" / "ingest" / "examples" / f"{kind}.csv"
+    source = files.inspect(path, "utf-8")
+    (piece,) = files.pieces(source, KINDS[kind].names, None)
+    there = replace(
+        REFERENCE,
+        shelves={("S01", "BEVWAT0001"): 500.0, ("S01", "BEVWAT0002"): 1_000.0},
+        suppliers=frozenset({"SUP-BEV"}),
+    )
+    judged = gates.judge(piece.rows, piece.lines, KINDS[kind].columns, KINDS[kind].checks, there)
+    assert set(piece.rows.column_names) == set(KINDS[kind].names)
+    assert (judged.anomalies, len(judged.rows) > 0) == ([], True)

@@ -11,7 +11,8 @@ from deltalake import DeltaTable
 
 from smartshelf.contracts.topics import STREAMS
 from smartshelf.errors import BadInput, Unavailable
-from smartshelf.ingest import documents, layers, send
+from smartshelf.ingest import layers, send
+from smartshelf.ingest.kinds import base
 from tests.unit.ingest.store import Store
 
 HEADER = "store_id,transaction_id,line_no,timestamp,shelf_id,quantity,unit_price"
@@ -192,7 +193,7 @@ def test_receipts_stay_whole_and_numbers_true_however_the_file_is_cut(
 def test_a_receipt_too_long_to_be_one_does_not_fill_the_memory(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "MOST_ROWS", 10)
+    monkeypatch.setattr(base, "MOST_ROWS", 10)
     monkeypatch.setattr("smartshelf.ingest.files.pieces.__defaults__", (700,))
     report = store.take(written(tmp_path / "a.csv", HEADER, *(line("R1", i) for i in range(1, 100))), "sales")
     assert report.run.verdict == "refused"
