@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from smartshelf.ingest import documents
@@ -41,8 +41,9 @@ _QUARANTINE = pa.schema(
 #: Place of a row, and of its document, among all that its file brings.
 _NUMBERS = [pa.field("number", pa.int64()), pa.field("document_number", pa.int64())]
 
-#: Arrow would read far ahead, on all cores.
-_SPARING = {"use_threads": False, "batch_readahead": 1, "fragment_readahead": 1}
+#: One file at a time: the columns of the path are not wanted, nor a thread for each column.
+_SPARING: dict[str, Any] = {"use_threads": False, "partitioning": None}
+_HEADS = pa.schema([*documents.ADDED[:1], _FILE[1], *documents.ADDED[2:]]).empty_table()
 
 _LAYERS = ("raw", "staging", "quarantine", "processed")
 
@@ -108,57 +109,82 @@ class Layers:
 
     # --- reading -------------------------------------------------------------------------------------
 
-    def read(self, layer: str, by: str, first: int, last: int) -> pa.Table:
-        """This file's rows with ``first`` <= ``by`` <= ``last``, in that order."""
-        return next(self._parts(layer, by, [(first, last)]))
-
-    def in_order(self, layer: str, by: str, first: int, last: int) -> Iterator[pa.Table]:
-        """All of ``read``, a part at a time, however the table's files are cut."""
-        begins = range(first, last + 1, LINES_AT_ONCE)
-        ranges = ((begin, min(begin + LINES_AT_ONCE - 1, last)) for begin in begins)
-        yield from (part for part in self._parts(layer, by, ranges) if len(part))
+    def in_order(self, layer: str, by: str, first: int = 1) -> Iterator[pa.Table]:
+        """This file's rows from ``first`` on, by ``by``, a part at a time, however the table's files are cut."""
+        for overlapping in _overlapping(self._files(layer, by)):
+            rows = pa.concat_tables([pq.read_table(each.path, **_SPARING) for each in overlapping])
+            rows = rows.filter(pc.field(by) >= first).sort_by(by)
+            for begin in range(0, len(rows), LINES_AT_ONCE):
+                yield rows.slice(begin, LINES_AT_ONCE)
 
     def records(self, lines: Sequence[int]) -> dict[int, Any]:
         """Raw records of some lines."""
-        rows = self.read("raw", "line", min(lines), max(lines))
-        wanted = rows.filter(pc.is_in(rows["line"], pa.array(lines, pa.int64())))
-        return dict(zip(wanted["line"].to_pylist(), wanted["record"].to_pylist(), strict=True))
+        wanted, found = pa.array(lines, pa.int64()), dict[int, Any]()
+        for each in self._files("raw", "line"):
+            if each.first <= max(lines) and min(lines) <= each.last:
+                rows = pq.read_table(each.path, **_SPARING)
+                rows = rows.filter(pc.is_in(rows["line"], wanted))
+                found |= dict(zip(rows["line"].to_pylist(), rows["record"].to_pylist(), strict=True))
+        return found
 
     def count(self) -> int:
-        """Documents in staging."""
-        heads = ds.field("line") == ds.field("document_line")
-        mine = ds.field("file_hash") == self._file_hash
-        return int(self._dataset("staging").count_rows(filter=mine & heads))
+        """Documents in staging, or more."""
+        return sum(each.rows for each in self._files("staging", "line"))
 
     def staged(self, low: str, high: str) -> Identities:
         """Documents of this file with ``low`` <= id < ``high``, by id and line."""
-        found = self._identities("staging", [self._file_hash], low, high).sort_by(
-            [("document", "ascending"), ("line", "ascending")]
-        )
-        return _identities(found)
+        found = pa.concat_tables([_HEADS, *self._heads("staging", [self._file_hash], low, high)])
+        return _identities(found.sort_by([("document", "ascending"), ("line", "ascending")]))
 
-    def entered(self, files: Iterable[str], low: str, high: str) -> Identities:
-        """Documents of other files that have entered the store, with ``low`` <= id < ``high``."""
+    def entered(self, files: Iterable[str], low: str, high: str, among: pa.Array) -> Identities:
+        """Documents ``among`` these that other files have brought into the store, with ``low`` <= id < ``high``."""
         others = [file_hash for file_hash in files if file_hash != self._file_hash]
-        return _identities(self._identities("processed", others, low, high))
+        heads = self._heads("processed", others, low, high)
+        return _identities(pa.concat_tables([_HEADS, *(rows.filter(_in(rows, among)) for rows in heads)]))
 
-    def _identities(self, layer: str, files: Sequence[str], low: str, high: str) -> pa.Table:
-        heads = ds.field("line") == ds.field("document_line")
-        between = (ds.field("document") >= low) & (ds.field("document") < high)
-        return self._dataset(layer).to_table(
-            columns=["document", "line", "digest"],
-            filter=ds.field("file_hash").isin(files) & heads & between,
-            **_SPARING,
-        )
+    def _heads(self, layer: str, files: Iterable[str], low: str, high: str) -> Iterator[pa.Table]:
+        """The first row of each document of some files, with ``low`` <= id < ``high``."""
+        mine = (pc.field("document") >= low) & (pc.field("document") < high)
+        for file_hash in files:
+            for each in self._files(layer, "line", file_hash):
+                rows = pq.read_table(each.path, columns=[*_HEADS.column_names, "document_line"], **_SPARING)
+                yield rows.filter(mine & (pc.field("line") == pc.field("document_line"))).select(_HEADS.column_names)
 
-    def _parts(self, layer: str, by: str, ranges: Iterable[tuple[int, int]]) -> Iterator[pa.Table]:
-        dataset, mine = self._dataset(layer), ds.field("file_hash") == self._file_hash
-        for first, last in ranges:
-            between = (ds.field(by) >= first) & (ds.field(by) <= last)
-            yield dataset.to_table(filter=mine & between, **_SPARING).sort_by(by)
+    def _files(self, layer: str, by: str, file_hash: str = "") -> list[_File]:
+        """The Parquet files of a file's part, by what they begin with."""
+        table = DeltaTable(str(self._paths[layer]))
+        about = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        found = [
+            _File(each[f"min.{by}"], each[f"max.{by}"], each["num_records"], str(self._paths[layer] / each["path"]))
+            for each in about
+            if each["partition.file_hash"] == (file_hash or self._file_hash)
+        ]
+        return sorted(found)
 
-    def _dataset(self, layer: str) -> ds.Dataset:
-        return DeltaTable(str(self._paths[layer])).to_pyarrow_dataset()
+
+class _File(NamedTuple):
+    """One Parquet file: its bounds in the column that orders it, rows, and where it is."""
+
+    first: int
+    last: int
+    rows: int
+    path: str
+
+
+def _overlapping(files: Sequence[_File]) -> Iterator[list[_File]]:
+    """Files in groups that can be read one after the other: of one file each, unless somebody has joined files."""
+    group: list[_File] = []
+    for each in files:
+        if group and each.first > max(other.last for other in group):
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+def _in(rows: pa.Table, among: pa.Array) -> pa.ChunkedArray:
+    return pc.is_in(rows["document"], among)
 
 
 def _identities(found: pa.Table) -> Identities:

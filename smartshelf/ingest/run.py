@@ -137,7 +137,7 @@ def _enter(taking: Taking, run: Run) -> tuple[Run, int]:
     if run.verdict == "refused":
         taking.layers.clear("processed")
     elif isinstance(door, Table):
-        effect = door.upsert(taking.record.connection, _accepted(taking.layers, run))
+        effect = door.upsert(taking.record.connection, _accepted(taking.layers))
         run = run.done()
     taking.record.record(run)
     taking.record.commit()
@@ -314,7 +314,7 @@ def _settle(taking: Taking) -> None:
     """From staging to processed what is new, numbered; what comes twice or otherwise than before is put aside."""
     fates = _fates(taking)
     counted = taking.counted
-    for staged in taking.layers.in_order("staging", "line", 1, counted.last):
+    for staged in taking.layers.in_order("staging", "line"):
         fate = fates[staged["document_line"].to_numpy()]
         counted.known += int((fate == _KNOWN).sum())
         _put_aside(taking, _twice(taking.kind, staged, fate), {}, taking.layers.records)
@@ -329,7 +329,7 @@ def _settle(taking: Taking) -> None:
         counted.documents = int(number[-1])
         places = np.arange(counted.accepted + 1, counted.accepted + len(new) + 1)
         new = new.append_column("number", pa.array(places)).append_column("document_number", pa.array(number))
-        taking.layers.add("processed", new.drop_columns(["file_hash"]))
+        taking.layers.add("processed", new)
         counted.accepted += len(new)
 
 
@@ -342,7 +342,7 @@ def _fates(taking: Taking) -> np.ndarray:
         if not len(ours.document):
             continue
         if entered:
-            before = taking.layers.entered(entered, low, high)
+            before = taking.layers.entered(entered, low, high, ours.document)
             at = pc.index_in(ours.document, value_set=before.document)
             same = pc.equal(ours.digest, before.digest.take(at))
             found = pc.is_valid(at).to_numpy(zero_copy_only=False)
@@ -399,6 +399,6 @@ def _verdict(taking: Taking) -> Run:
     )
 
 
-def _accepted(layers: Layers, run: Run) -> Iterator[dict[str, Any]]:
-    for part in layers.in_order("processed", "number", 1, run.accepted):
+def _accepted(layers: Layers) -> Iterator[dict[str, Any]]:
+    for part in layers.in_order("processed", "number"):
         yield from part.to_pylist()

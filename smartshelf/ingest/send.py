@@ -111,7 +111,7 @@ def batches(run: Run, kind: Kind, layers: Layers, first_row: int) -> Iterator[tu
     """(facts, number of the last row they come of), about AT_ONCE facts each, of whole documents."""
     facts: list[Numbered] = []
     last = first_row - 1
-    for document in _documents(layers, first_row, run.accepted):
+    for document in _documents(layers, first_row):
         facts += numbered(run, kind, document)
         last = document[-1]["number"]
         if len(facts) >= AT_ONCE:
@@ -121,10 +121,10 @@ def batches(run: Run, kind: Kind, layers: Layers, first_row: int) -> Iterator[tu
         yield facts, last
 
 
-def _documents(layers: Layers, first: int, last: int) -> Iterator[list[Row]]:
+def _documents(layers: Layers, first: int) -> Iterator[list[Row]]:
     """Rows of ``processed`` by document. One that goes on in the next part is put together."""
     begun: list[Row] = []
-    for part in layers.in_order("processed", "number", first, last):
+    for part in layers.in_order("processed", "number", first):
         for number, rows in groupby(part.to_pylist(), key=itemgetter("document_number")):
             document = list(rows)
             if begun and begun[0]["document_number"] == number:
