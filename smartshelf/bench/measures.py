@@ -31,7 +31,18 @@ from smartshelf.stack.programs import browser
 #: Seconds of real time over which CPU and speed are watched.
 WATCHED = 30.0
 #: Services whose sudden death must cost nothing but time.
-MORTAL = ("redis", "postgres", "kafka", "connect", "bridge", "producers", "spark", "sim-clock", "dashboard")
+MORTAL = (
+    "redis",
+    "postgres",
+    "kafka",
+    "connect",
+    "bridge",
+    "producers",
+    "spark",
+    "sim-clock",
+    "dashboard",
+    "training-service",
+)
 
 
 def start(_: Settings) -> Iterator[Figure]:

@@ -176,11 +176,11 @@ def as_text(status: dict[str, Any]) -> str:
     """The status for people."""
     if not status["services"]:
         return "The store is not running. Start it with `make up` (or `smartshelf up`)."
-    lines = [f"{'service':<12} {'state':<12} {'pid':>7} {'MB':>7}  since"]
+    lines = [f"{'service':<16} {'state':<12} {'pid':>7} {'MB':>7}  since"]
     for entry in status["services"]:
         memory = "" if entry["rss_mb"] is None else f"{entry['rss_mb']:.0f}"
         lines.append(
-            f"{entry['name']:<12} {entry['state']:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}"
+            f"{entry['name']:<16} {entry['state']:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}"
         )
     lines += ["", *(f"{name:<12} {url}" for name, url in status["urls"].items())]
     if status["clock"]:
