@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bridge.bench import bench as bench_bridge
 from simulated_time.store import Clock
+from smartshelf.bench.sink import sink
 from smartshelf.bench.table import Figure, percentile
 from smartshelf.contracts.events import WeightChange
 from smartshelf.contracts.ids import stable_id
@@ -117,6 +118,7 @@ MEASURES: dict[str, Callable[[Settings], Iterator[Figure]]] = {
     "auto": auto,
     "recovery": recovery,
     "bridge": bridge,
+    "sink": sink,
 }
 
 
