@@ -29,7 +29,7 @@ def restart_lost(connection: Connection, bootstrap: str) -> int | None:
         gone = {
             table.topic.name: _deleted(connection, bootstrap, table)
             for table in TABLES.values()
-            if table.direction == "source"
+            if table.direction == "source" and table.topic.compacted
         }
         if any(gone.values()):
             _bury(bootstrap, gone)

@@ -144,7 +144,7 @@ class Slot:
     def alarm(self) -> str:
         """What a person should look at, in a sentence; empty when all is well."""
         if self.lost:
-            return "Postgres has given up its log for Kafka Connect; `smartshelf restart init`, then `restart connect`"
+            return "Postgres has given up its log for Kafka Connect; `smartshelf restart init` begins anew"
         if self.limit > 0 and self.retained > self.limit / 2:
             held, allowed = self.retained // 2**20, self.limit // 2**20
             return f"Kafka Connect holds back {held} MB of Postgres' log; at {allowed} MB it is given up"
