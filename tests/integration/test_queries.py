@@ -29,6 +29,8 @@ NEEDS = {
     "15_order_accuracy": "supplier_manager",
     "16_supplier_reliability": "supplier_manager",
     "17_on_order": "supplier_manager",
+    "31_stockouts": "daily_features",
+    "32_seasons": "daily_features",
 }
 DAYS = 7
 
