@@ -2,7 +2,7 @@
 -- columns: units per day in each month, the year of history included; index: 100 = the category's mean
 with months as (
     select store_id, item_category, date_trunc('month', feature_date)::date as month,
-           sum(sales_qty) / count(distinct feature_date)::numeric as units_per_day
+           sum(sales_qty)::numeric / (max(feature_date) - min(feature_date) + 1) as units_per_day
     from analytics.shelf_daily_features
     group by 1, 2, 3
 )
