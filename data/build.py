@@ -182,7 +182,7 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
         written = order.history == "all" or not stores
         days = DAYS if written else SETTLING_DAYS
         past = live_until(day, profiles, popularity, offers, seed=order.seed, store_id=store_id, days=days)
-        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers))
+        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers, past.rate, past.variance))
         if written:
             lived[store_id] = past
 
@@ -214,6 +214,7 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     yield "store_batches.parquet", store_batches
     yield "warehouse_batches.parquet", warehouse_batches
     yield "all_discounts.parquet", together(tables.all_discounts)
+    yield "demand_rates.parquet", together(tables.demand_rates)
 
 
 def _write_file(content: pa.Table | Iterator[pa.Table], path: Path) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
+from smartshelf.io import rates
 from smartshelf.io.offers import FILE, read_weekly
 from smartshelf.settings import Settings
 from spark_apps.jobs.batch_state import BatchState
@@ -17,7 +18,9 @@ from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
 from spark_apps.jobs.shelf_alerts import ShelfAlerts
 from spark_apps.jobs.shrink import Shrink
+from spark_apps.jobs.supplier_manager import SupplierManager
 from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
+from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
 from spark_apps.jobs.wh_batch_state import WarehouseBatchState
 from spark_apps.runtime.stage import Stage
 
@@ -28,8 +31,10 @@ STAGES: tuple[Stage[Any], ...] = (
     WarehouseAggregator(),
     WarehouseBatchState(),
     ShelfAlerts(),
+    WarehouseAlerts(),
     RestockManager(),
     RefillBridge(),
+    SupplierManager(),
     DailyDiscounts(),
     ExpiredRemoval(),
     Shrink(),
@@ -46,7 +51,10 @@ if tuple(stage.name for stage in STAGES) != configured.STAGES:
 def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
     weekly = read_weekly(config.data_dir / FILE, config.sim_start)
+    learnt = rates.read_rates(config.data_dir / rates.FILE)
     chosen: dict[str, Stage[Any]] = {
+        WarehouseAlerts.name: WarehouseAlerts(learnt, config.calendar),
+        SupplierManager.name: SupplierManager(config.calendar),
         DailyDiscounts.name: DailyDiscounts(weekly),
         ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
     }
