@@ -182,7 +182,9 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
         written = order.history == "all" or not stores
         days = DAYS if written else SETTLING_DAYS
         past = live_until(day, profiles, popularity, offers, seed=order.seed, store_id=store_id, days=days)
-        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers, past.rate, past.variance))
+        stores.append(
+            tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers, past.rate, past.variance)
+        )
         if written:
             lived[store_id] = past
 

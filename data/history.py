@@ -208,10 +208,9 @@ class _Store:
         self.lots = _joined(shelf, backroom, self.count)
         self.stock, self.backroom = self.lots.shelf.sum(axis=1), self.lots.backroom.sum(axis=1)
         self.pending = np.zeros(self.count, dtype=np.int64)
-        self.rate = demand.rates.copy()
-        self.variance = demand.rates * (1 + DISPERSION)
+        self.rate, self.variance = _expected(demand)
         self.batch, self.life = profiles.standard_batch_size, profiles.shelf_life_days
-        self.goods = ordering.Goods(self.batch, self.life, profiles.maximum_stock, profiles.warehouse_capacity)
+        self.goods = _goods(profiles)
         self.low = restock.threshold(profiles.maximum_stock, SHELF_DEFAULTS["threshold_pct"])
         self.goal = restock.target(profiles.maximum_stock, SHELF_DEFAULTS["target_pct"], self.low)
         self.neighbour = substitutes(np.unique(profiles.subcategory, return_inverse=True)[1], profiles.item_price)
@@ -398,9 +397,33 @@ def live_until(
     """
     first = start - timedelta(days=days)
     demand = Demand(products(profiles), popularity, seed=seed, store_id=store_id, since=start - timedelta(days=DAYS))
-    opening = drawn_lots(profiles, first - timedelta(days=WARM_UP), seed, store_id)
+    begin = first - timedelta(days=WARM_UP)
+    opening = drawn_lots(profiles, begin, seed, store_id, most=_usual_most(profiles, demand, begin))
     random = np.random.default_rng([seed, 11, *store_id.encode()])
     return live(profiles, demand, offers, opening, first, days=days, warm_up=WARM_UP, random=random)
+
+
+def _usual_most(profiles: Profiles, demand: Demand, day: date) -> Units:
+    """Units that the ordering rule fills the backroom up to: a slow seller has no stock of years that would expire."""
+    goods, none = _goods(profiles), np.zeros(len(profiles), dtype=np.int64)
+    rate, variance = _expected(demand)
+    stock, interval = ordering.Stock(none, none, none, none), _interval(day)
+    level = ordering.review(goods, WAREHOUSE_DEFAULTS, rate, variance, stock, interval, CALENDAR).level
+    return np.minimum(level, ordering.sells_in_time(rate, profiles.shelf_life_days, interval.lead)).astype(np.int64)
+
+
+def _goods(profiles: Profiles) -> ordering.Goods:
+    return ordering.Goods(
+        profiles.standard_batch_size,
+        profiles.shelf_life_days,
+        profiles.maximum_stock,
+        profiles.warehouse_capacity,
+    )
+
+
+def _expected(demand: Demand) -> tuple[Rates, Rates]:
+    """Demand rates before a day has been seen, and their variance."""
+    return demand.rates.copy(), demand.rates * (1 + DISPERSION)
 
 
 def products(profiles: Profiles) -> Products:

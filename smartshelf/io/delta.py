@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from smartshelf.contracts.control import Offsets
@@ -42,8 +42,15 @@ KEEP_HOURS = 1
 
 
 def ensure_table(path: Path, schema: pa.Schema) -> bool:
-    """Create a plain table (reader 1, writer 2: every tool reads it) unless it exists; True when it was made."""
+    """Create a plain table (reader 1, writer 2: every tool reads it) unless it exists; True when it was made.
+
+    Columns that a contract has got since then are added; they are null in the rows that are there.
+    """
     if DeltaTable.is_deltatable(str(path)):
+        table = DeltaTable(str(path))
+        known = {field.name for field in table.schema().fields}
+        if new := [field for field in Schema.from_arrow(schema).fields if field.name not in known]:
+            table.alter.add_columns(new)
         return False
     path.mkdir(parents=True, exist_ok=True)
     DeltaTable.create(str(path), schema, mode="ignore", configuration=_PROPERTIES)

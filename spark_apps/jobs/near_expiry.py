@@ -34,9 +34,7 @@ class Place(NamedTuple):
 
 
 STORE = Place(LotPlace.STORE, "store", "store", lambda rules: rules.near_in_store)
-BACKROOM = Place(
-    LotPlace.BACKROOM, "warehouse", "backroom", lambda rules: rules.near_in_backroom, suffix="|warehouse"
-)
+BACKROOM = Place(LotPlace.BACKROOM, "warehouse", "backroom", lambda rules: rules.near_in_backroom, suffix="|warehouse")
 
 
 class Memory(Protocol):
@@ -53,9 +51,7 @@ class Memory(Protocol):
 class Watch:
     """One step's look at the lots of one place, in the name of a stage."""
 
-    def __init__(
-        self, place: Place, stage: str, state: Memory, config: StoreConfig, step: Step, books: Books
-    ) -> None:
+    def __init__(self, place: Place, stage: str, state: Memory, config: StoreConfig, step: Step, books: Books) -> None:
         self.place, self.stage, self.state = place, stage, state
         self.config, self.step, self.books = config, step, books
         self.today = day_of(step.at.date().isoformat())
@@ -79,9 +75,7 @@ class Watch:
             state.day = self.today
             state.told = {lot: day for lot, day in state.told.items() if day >= self.today}
         left = lots.expiry_day[rows] - self.today
-        near = fefo.is_near_expiry(left, widest, lots.units[rows, self.place.lots]) & (
-            lots.expiry_day[rows] != NO_DATE
-        )
+        near = fefo.is_near_expiry(left, widest, lots.units[rows, self.place.lots]) & (lots.expiry_day[rows] != NO_DATE)
         return np.array(rows, dtype=np.int64)[near].tolist()
 
     def _near(self, row: int) -> list[Output]:

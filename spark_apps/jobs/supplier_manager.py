@@ -3,9 +3,9 @@
 | instant | what happens |
 |---|---|
 | a proposal for the next cutoff comes | the shelf's plan follows it up and down; nothing to order: it is canceled |
-| the cutoff (CUTOFF_DOWS, CUTOFF_HOUR, CUTOFF_MINUTE) | pending plans are issued: order, task for the lorry, ``ordered`` fact |
-| the delivery (DELIVERY_DOWS, ...) | the first ``wh_in`` of an order closes it, short or not, and makes its receipt |
-| two days after that | an order that brought nothing is canceled; should it come later, it is received all the same |
+| the cutoff (settings CUTOFF_*) | pending plans are issued: an order, a task for the lorry, an ``ordered`` fact |
+| the delivery (settings DELIVERY_*) | the first ``wh_in`` of an order closes it, short or not, and makes its receipt |
+| two days after that | an order that brought nothing is canceled; if it comes after all, it is received |
 
 Of a person, the model and the rule the first one counts that has said anything about a shelf. A plan that was canceled
 before its cutoff comes back under its own id when it is needed again: there never are two for a shelf and cutoff.
@@ -14,7 +14,7 @@ before its cutoff comes back under its own id when it is needed again: there nev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
@@ -89,7 +89,7 @@ class State(msgspec.Struct):
     plans: dict[str, Plan] = {}
     #: Order -> issued plan, until its receipt; those given up stay until they are forgotten.
     orders: dict[str, Plan] = {}
-    #: Day (ISO) -> (plan, its status, shelf of a person's proposal, cutoff) closed then, whose rows leave later.
+    #: Day (ISO) -> (plan, its status, whether it was ordered) closed then, whose rows leave the topics later.
     closed: dict[str, list[tuple[str, PlanStatus, bool]]] = {}
     #: Cutoff in the past -> shelves of persons' proposals, whose rows leave later.
     past: dict[str, list[str]] = {}

@@ -2,8 +2,8 @@
 
 | rule | opens | closes |
 |---|---|---|
-| supplier_request | the inventory position is at or below the reorder point and an order is possible | it is ordered, or the position has recovered |
-| near_expiry | a lot in the backroom comes close to its date, once per lot | it has left the backroom or has expired |
+| supplier_request | the position is at or below the reorder point, and an order is possible | ordered, or recovered |
+| near_expiry | a lot in the backroom comes close to its date, once per lot | it has left the backroom or expired |
 
 What the rule wants to order (``ordering.review``) is proposed at once and follows the position up and down until the
 cutoff: a row of ``order_proposals`` and the fact in ``proposals`` by which the supplier manager hears of it. Demand is
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
@@ -95,6 +95,23 @@ class WarehouseAlerts(Deciding[State]):
         return state, outputs + desk.look(touched)
 
 
+class _Found(NamedTuple):
+    """What the rule finds of a product; units."""
+
+    position: int
+    point: int
+    level: int
+    quantity: int
+    backroom: int
+    on_order: int
+
+    @property
+    def why(self) -> str:
+        if self.quantity:
+            return alerts.order_needed(self.position, self.point, self.quantity)
+        return alerts.no_order_needed(self.position, self.point)
+
+
 class _Desk:
     """One step's look at one store."""
 
@@ -127,7 +144,12 @@ class _Desk:
 
     def _key(self, shelf_id: str, cutoff: str) -> dict[str, str]:
         store_id = self.step.scope.store_id
-        return {"store_id": store_id, "shelf_id": shelf_id, "cutoff_ts": cutoff.replace("+00:00", "Z"), "source": "rule"}
+        return {
+            "store_id": store_id,
+            "shelf_id": shelf_id,
+            "cutoff_ts": cutoff.replace("+00:00", "Z"),
+            "source": "rule",
+        }
 
     def look(self, shelves: Sequence[str]) -> list[Output]:
         """Propose, and tell of, what is to be ordered of some products."""
@@ -135,15 +157,17 @@ class _Desk:
         for shelf_id in [shelf for shelf in shelves if shelf not in self.config.profiles]:
             outputs += self._close(shelf_id, alerts.without_profile())
         shelves = [shelf for shelf in shelves if shelf in self.config.profiles]
-        if not shelves:
-            return outputs
-        said, stock, batch = self._review(shelves)
-        columns = (said.position, said.point, said.level, said.batches * batch, stock.backroom, stock.on_order)
-        for shelf_id, *units in zip(shelves, *(column.tolist() for column in columns), strict=True):
-            outputs += self._tell(shelf_id, *units)
+        for shelf_id, found in zip(shelves, self._review(shelves) if shelves else (), strict=True):
+            if found.quantity != self.state.proposed.get(shelf_id, (0, 0))[0]:
+                outputs += self._propose(shelf_id, found)
+                outputs += [self._raise(shelf_id, found)] if found.quantity else []
+            elif found.quantity and not self.state.alerts.has(REQUEST, shelf_id):
+                outputs.append(self._raise(shelf_id, found))
+            if not found.quantity and self.state.alerts.has(REQUEST, shelf_id):
+                outputs += self._well(shelf_id, found)
         return outputs
 
-    def _review(self, shelves: Sequence[str]) -> tuple[ordering.Review, ordering.Stock, ordering.Units]:
+    def _review(self, shelves: Sequence[str]) -> list[_Found]:
         book, rules = self.books.shelves, self.config.rules
         ruled = [rules.row_of[shelf] for shelf in shelves]
         rows = [book.row_of[shelf] for shelf in shelves]
@@ -159,8 +183,9 @@ class _Desk:
         goods = rules.goods.take(ruled)
         policy = {name: column[ruled] for name, column in rules.warehouse.items()}
         rates = self.state.rates.columns(shelves)
-        interval = ordering.interval(cutoff, self.calendar)
-        return ordering.review(goods, policy, *rates, stock, interval, self.calendar), stock, goods.batch
+        said = ordering.review(goods, policy, *rates, stock, ordering.interval(cutoff, self.calendar), self.calendar)
+        columns = (said.position, said.point, said.level, said.batches * goods.batch, stock.backroom, stock.on_order)
+        return [_Found(*units) for units in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _perishing(self, shelves: Sequence[str], delivery: date) -> ordering.Units:
         """Units in the backroom that are on their last day when the order comes, or past it."""
@@ -168,45 +193,38 @@ class _Desk:
         place = {shelf: at for at, shelf in enumerate(shelves)}
         units = np.zeros(len(shelves), dtype=np.int64)
         if len(shelves) < len(self.config.profiles):
-            rows = [row for shelf in shelves for row in lots.index.rows_of.get(shelf, ())]
-            rows = [row for row in rows if lots.expiry_day[row] <= last]
+            rows = [lot for shelf in shelves for lot in lots.index.rows_of.get(shelf, ())]
+            rows = [lot for lot in rows if lots.expiry_day[lot] <= last]
         else:
             rows = np.flatnonzero(lots.expiry_day <= last).tolist()
-        for row in rows:
-            if (at := place.get(lots.shelf_ids[row])) is not None:
-                units[at] += max(int(lots.units[row, LotPlace.BACKROOM]), 0)
+        for lot in rows:
+            if (at := place.get(lots.shelf_ids[lot])) is not None:
+                units[at] += max(int(lots.units[lot, LotPlace.BACKROOM]), 0)
         return units
 
-    def _tell(
-        self, shelf_id: str, position: int, point: int, level: int, quantity: int, backroom: int, on_order: int
-    ) -> list[Output]:
-        before, version = self.state.proposed.get(shelf_id, (0, 0))
-        outputs: list[Output] = []
-        if quantity != before:
-            if quantity:
-                why = alerts.order_needed(position, point, quantity)
-            else:
-                why = alerts.no_order_needed(position, point)
-            figures = {"inventory_position": position, "reorder_point_qty": point, "order_up_to_qty": level}
-            outputs += self._propose(shelf_id, quantity, why, version + 1, figures)
-        if quantity and (quantity != before or not self.state.alerts.has(REQUEST, shelf_id)):
-            outputs.append(self._raise(shelf_id, position, point, quantity, backroom))
-        elif not quantity and self.state.alerts.has(REQUEST, shelf_id):
-            if on_order:
-                why = alerts.order_is_out(position, point)
-            elif point < position < alerts.position_recovered(point, level):
-                return outputs
-            else:
-                why = alerts.no_order_needed(position, point)
-            now = {"current_stock": backroom, "inventory_position": position, "reorder_point_qty": point}
-            outputs += self._close(shelf_id, why, **now)
-        return outputs
+    def _well(self, shelf_id: str, found: _Found) -> list[Output]:
+        """Close the alert when it is ordered, clearly above the point again, or nothing more can be ordered."""
+        well = alerts.position_recovered(found.point, found.level)
+        if not found.on_order and found.point < found.position < well:
+            return []
+        why = alerts.order_is_out(found.position, found.point) if found.on_order else found.why
+        return self._close(
+            shelf_id,
+            why,
+            current_stock=found.backroom,
+            inventory_position=found.position,
+            reorder_point_qty=found.point,
+        )
 
-    def _propose(
-        self, shelf_id: str, quantity: int, why: str, version: int, figures: dict[str, int]
-    ) -> list[Output]:
+    def _propose(self, shelf_id: str, found: _Found) -> list[Output]:
         state, step, cutoff = self.state, self.step, moment(self.state.cutoff)
-        state.proposed[shelf_id] = quantity, version
+        version = state.proposed.get(shelf_id, (0, 0))[1] + 1
+        state.proposed[shelf_id] = found.quantity, version
+        figures: dict[str, Any] = {
+            "inventory_position": found.position,
+            "reorder_point_qty": found.point,
+            "order_up_to_qty": found.level,
+        }
         proposal = OrderProposal(
             epoch=step.scope.epoch,
             version=version,
@@ -215,16 +233,19 @@ class _Desk:
             shelf_id=shelf_id,
             cutoff_ts=cutoff,
             source="rule",
-            qty=quantity,
-            reason=why,
+            qty=found.quantity,
+            reason=found.why,
             created_at=step.at,
             **figures,
         )
-        payload = {"shelf_id": shelf_id, "qty": quantity, "cutoff_ts": cutoff, "proposed_by": "rule", "why": why}
-        fact = state.pen.fact(WarehouseAlerts.name, step, "proposals", e.OrderRequest, **payload, **figures)
-        return [row(TOPIC, proposal), fact]
+        payload = {"shelf_id": shelf_id, "qty": found.quantity, "cutoff_ts": cutoff, "why": found.why, **figures}
+        name = WarehouseAlerts.name
+        return [
+            row(TOPIC, proposal),
+            state.pen.fact(name, step, "proposals", e.OrderRequest, proposed_by="rule", **payload),
+        ]
 
-    def _raise(self, shelf_id: str, position: int, point: int, quantity: int, backroom: int) -> Output:
+    def _raise(self, shelf_id: str, found: _Found) -> Output:
         return self.state.alerts.raise_(
             self.state.pen,
             WarehouseAlerts.name,
@@ -233,13 +254,13 @@ class _Desk:
             shelf_id,
             shelf_id=shelf_id,
             location="warehouse",
-            current_stock=backroom,
+            current_stock=found.backroom,
             max_stock=self.config.profiles[shelf_id].warehouse_capacity,
-            suggested_qty=quantity,
-            inventory_position=position,
-            reorder_point_qty=point,
-            severity=alerts.severity(backroom),
-            why=alerts.order_needed(position, point, quantity),
+            suggested_qty=found.quantity,
+            inventory_position=found.position,
+            reorder_point_qty=found.point,
+            severity=alerts.severity(found.backroom),
+            why=found.why,
         )
 
     def _close(self, shelf_id: str, why: str, **fields: object) -> list[Output]:

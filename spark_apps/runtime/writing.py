@@ -59,9 +59,7 @@ def gone(topic: str, kind: type[MirrorRow], key: dict[str, str]) -> Output:
     return Output(topic, key_json(kind, key), None)
 
 
-def task(
-    step: Step, kind: str, subject: str, number: int = 0, *, when: datetime | None = None, **what: Any
-) -> Output:
+def task(step: Step, kind: str, subject: str, number: int = 0, *, when: datetime | None = None, **what: Any) -> Output:
     """A task for the world, done L steps after ``step`` or in the step that begins at ``when``, if that is later.
 
     ``subject`` and ``number`` name it for ever.
