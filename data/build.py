@@ -22,8 +22,10 @@ from data import panel, tables
 from data.catalogue import CATALOGUE_FILE, check_scale, expand, load_catalogue
 from data.discounts import weekly_discounts
 from data.history import DAYS, History, live_until
+from smartshelf.contracts import rows as contract
 from smartshelf.domain import policy
 from smartshelf.errors import BadInput
+from smartshelf.io import closing, offers
 
 #: Raised when the files' form changes; code and catalogue are recognised by their hash.
 MANIFEST_VERSION = 2
@@ -122,7 +124,8 @@ def _source_hash() -> str:
     """The generators, their rules and the catalogue they read: a change of any calls for a new build."""
     sources = ("build", "catalogue", "discounts", "history", "lots", "opening", "panel", "tables")
     rules = Path(policy.__file__).parent.glob("*.py")
-    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources), *sorted(rules)]
+    forms = [Path(str(module.__file__)) for module in (contract, closing)]
+    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources), *sorted(rules), *forms]
     return _hash(file.read_bytes() for file in files)
 
 
@@ -176,15 +179,15 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     popularity = {category.category: category.popularity for category in catalogue.categories}
     day, start = order.start.date(), order.start
     stores: list[tables.Store] = []
+    closings: list[pa.Table] = []
     lived: dict[str, History] = {}
     for store_id in order.stores:
-        offers = weekly_discounts(len(profiles), day, order.seed, scale=order.scale, store_id=store_id)
+        weekly = weekly_discounts(len(profiles), day, order.seed, scale=order.scale, store_id=store_id)
         written = order.history == "all" or not stores
         days = DAYS if written else SETTLING_DAYS
-        past = live_until(day, profiles, popularity, offers, seed=order.seed, store_id=store_id, days=days)
-        stores.append(
-            tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers, past.rate, past.variance)
-        )
+        past = live_until(day, profiles, popularity, weekly, seed=order.seed, store_id=store_id, days=days)
+        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, weekly))
+        closings.append(closing.closing_table(store_id, panel.closing(profiles, past)))
         if written:
             lived[store_id] = past
 
@@ -215,8 +218,8 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     yield "warehouse_inventory_final.parquet", warehouse_stock
     yield "store_batches.parquet", store_batches
     yield "warehouse_batches.parquet", warehouse_batches
-    yield "all_discounts.parquet", together(tables.all_discounts)
-    yield "demand_rates.parquet", together(tables.demand_rates)
+    yield offers.FILE, together(tables.all_discounts)
+    yield closing.FILE, pa.concat_tables(closings)
 
 
 def _write_file(content: pa.Table | Iterator[pa.Table], path: Path) -> int:

@@ -82,9 +82,6 @@ class Store:
     store_lots: Lots
     warehouse_lots: Lots
     discounts: WeeklyDiscounts
-    #: Demand as the days before the opening have shown it: units a day, and their variance.
-    rate: NDArray[np.float64]
-    variance: NDArray[np.float64]
 
 
 def shelf_profiles(store: Store) -> pa.Table:
@@ -206,18 +203,6 @@ def all_discounts(store: Store) -> pa.Table:
             "shelf_id": store.profiles.shelf_id[offers.row],
             "week_start": offers.week_start,
             "discount_pct": offers.discount,
-        }
-    )
-
-
-def demand_rates(store: Store) -> pa.Table:
-    """What the ordering rule has learnt of each product by the opening: units a day and their variance."""
-    return pa.table(
-        {
-            "store_id": _constant(store.store_id, len(store.profiles)),
-            "shelf_id": store.profiles.shelf_id,
-            "demand_rate": store.rate,
-            "demand_variance": store.variance,
         }
     )
 

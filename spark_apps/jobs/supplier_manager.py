@@ -7,7 +7,8 @@
 | the delivery (settings DELIVERY_*) | the first ``wh_in`` of an order closes it, short or not, and makes its receipt |
 | two days after that | an order that brought nothing is canceled; if it comes after all, it is received |
 
-Of a person, the model and the rule the first one counts that has said anything about a shelf. A plan that was canceled
+Of a person, the model and the rule the first one counts that has said anything about a shelf. A person may order, take
+that back, or cancel a plan until its cutoff. A plan that was canceled
 before its cutoff comes back under its own id when it is needed again: there never are two for a shelf and cutoff.
 """
 
@@ -20,6 +21,7 @@ from typing import ClassVar
 import msgspec
 
 from smartshelf.contracts import events as e
+from smartshelf.contracts.commands import Asked, CancelSupplierPlan, OrderUnits
 from smartshelf.contracts.events import ProposedBy
 from smartshelf.contracts.ids import stable_id
 from smartshelf.contracts.ledger import Place
@@ -30,7 +32,7 @@ from smartshelf.domain.shelf import micros, moment
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Step
-from spark_apps.runtime.writing import Deciding, Pen, gone, moment_name, row, task
+from spark_apps.runtime.writing import Deciding, Pen, gone, moment_name, outcome, row, task
 
 PLANS, ORDERS, RECEIPTS, PROPOSALS = (
     "wh_supplier_plan",
@@ -101,6 +103,7 @@ class SupplierManager(Deciding[State]):
     name: ClassVar = "supplier_manager"
     facts: ClassVar = frozenset({"proposals", "wh_events"})
     books: ClassVar = True
+    config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"proposals"})
     made: ClassVar = State
 
@@ -112,7 +115,7 @@ class SupplierManager(Deciding[State]):
     ) -> tuple[State, list[Output]]:
         desk = Desk(state, self._calendar, config, step, books)
         desk.begin()
-        outputs: list[Output] = []
+        outputs = desk.obey(config.commands_for(self.name))
         for fact in facts:
             if isinstance(fact, e.OrderRequest):
                 desk.propose(fact)
@@ -144,25 +147,63 @@ class Desk:
 
     # --- what is wanted ----------------------------------------------------------------------------
 
+    def obey(self, commands: Sequence[Asked]) -> list[Output]:
+        """Do what people asked; each command gets its outcome."""
+        outputs: list[Output] = []
+        for asked in commands:
+            outputs += self._cancel_plan(asked) if isinstance(asked.what, CancelSupplierPlan) else self._order(asked)
+        return outputs
+
+    def _order(self, asked: Asked) -> list[Output]:
+        wanted: OrderUnits = asked.what
+        shelf_id, cutoff = wanted.shelf_id, moment(self.state.cutoff)
+        if shelf_id not in self.config.profiles:
+            return [outcome(self.step, asked, refused=f"There is no shelf {shelf_id}.")]
+        if not wanted.qty:
+            taken_back = self.withdraw(shelf_id)
+            if not taken_back:
+                return [outcome(self.step, asked, refused=f"No person has ordered anything of shelf {shelf_id}.")]
+            return [*taken_back, outcome(self.step, asked, "Taken back: model and rule count again.")]
+        room = self._room(shelf_id)
+        units = ordering.in_batches(wanted.qty, self.config.profiles[shelf_id].standard_batch_size, room)
+        if not units:
+            return [
+                outcome(self.step, asked, refused="No batch fits into the backroom beside what is there and ordered.")
+            ]
+        told = self.want(shelf_id, units, asked.who)
+        return [*told, outcome(self.step, asked, f"{units} units go out with the orders of {cutoff:%Y-%m-%d %H:%M}.")]
+
+    def _cancel_plan(self, asked: Asked) -> list[Output]:
+        plan_id = asked.what.supplier_plan_id
+        plan = next((plan for plan in self.state.plans.values() if plan.plan_id == plan_id), None)
+        if plan is not None and plan.status == "pending":
+            told = self.want(plan.shelf_id, 0, asked.who)
+            return [*told, outcome(self.step, asked, "Nothing is ordered by this plan.")]
+        closed = plan is not None or any(plan_id == name for plans in self.state.closed.values() for name, *_ in plans)
+        if any(plan_id == issued.plan_id for issued in self.state.orders.values()):
+            refused = f"Plan {plan_id} has gone out as an order."
+        else:
+            refused = f"Plan {plan_id} is closed." if closed else f"There is no plan {plan_id}."
+        return [outcome(self.step, asked, refused=refused)]
+
+    def _room(self, shelf_id: str) -> int:
+        """Units that fit into the backroom beside what is there and on order."""
+        book = self.books.shelves
+        at = book.row_of[shelf_id]
+        there = max(int(book.balances[at, Place.BACKROOM]), 0) + int(book.on_order[at])
+        return self.config.profiles[shelf_id].warehouse_capacity - there
+
     def propose(self, request: e.OrderRequest) -> None:
         """A rule's or a model's word; one for a cutoff that has passed comes too late."""
         if micros(request.cutoff_ts) == self.state.cutoff:
             figures = request.inventory_position, request.reorder_point_qty, request.order_up_to_qty
             self._want(request.shelf_id, request.proposed_by, Wish(request.qty, request.why, *figures))
 
-    def order(self, shelf_id: str, quantity: int, who: str) -> tuple[int, list[Output]]:
-        """A person's word for the next cutoff, until it has passed; 0: order none.
-
-        Whole batches, as many as fit into the backroom beside what is there and on order: the units that will be
-        ordered, and the row that tells of it.
-        """
-        profile, book = self.config.profiles[shelf_id], self.books.shelves
-        at = book.row_of[shelf_id]
-        room = profile.warehouse_capacity - max(int(book.balances[at, Place.BACKROOM]), 0) - int(book.on_order[at])
-        units = ordering.in_batches(quantity, profile.standard_batch_size, room)
+    def want(self, shelf_id: str, units: int, who: str) -> list[Output]:
+        """A person's word for the next cutoff; 0: order none."""
         why = f"{who} orders {units} units." if units else f"{who} orders none."
         self._want(shelf_id, "person", Wish(units, why))
-        return units, [self._told(shelf_id, units, why)]
+        return [self._told(shelf_id, units, why)]
 
     def withdraw(self, shelf_id: str) -> list[Output]:
         """A person's word is taken back: model and rule count again."""

@@ -7,9 +7,8 @@
 
 What the rule wants to order (``ordering.review``) is proposed at once and follows the position up and down until the
 cutoff: a row of ``order_proposals`` and the fact in ``proposals`` by which the supplier manager hears of it. Demand is
-learnt from closed days; a store opens with the rates that its year of history has ended with (``demand_rates.parquet``,
-read beside the weekly offers), so that its orders run on without a jump. History leaves no order in the pipe: what was
-on order came in on its last evening.
+learnt from closed days; a store opens with the rates that its year of history has ended with (``io.closing``), so that
+its orders run on without a jump. History leaves no order in the pipe: what was on order came in on its last evening.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class WarehouseAlerts(Deciding[State]):
     name: ClassVar = "warehouse_alerts"
     facts: ClassVar = frozenset({"shelf_events", "wh_events", "proposals"})
     books: ClassVar = True
-    config: ClassVar = frozenset({"shelf_profiles", "wh_policies"})
+    config: ClassVar = frozenset({"shelf_profiles", "wh_policies", "commands"})
     writes: ClassVar = frozenset({"proposals"})
     made: ClassVar = State
 
@@ -82,7 +81,8 @@ class WarehouseAlerts(Deciding[State]):
         moved = [shelf for fact in facts if (shelf := _moved(fact)) is not None]
         touched = sorted({*moved, *config.changes.profiles, *config.changes.removed})
         watch = near_expiry.Watch(near_expiry.BACKROOM, self.name, state, config, step, books)
-        outputs = watch.look(touched)
+        outputs = state.alerts.obey(state.pen, self.name, config, step)
+        outputs += watch.look(touched)
         if 0 <= state.cutoff <= micros(step.at) and (step.n or state.cutoff > micros(step.since)):
             # What is ordered at this moment is in the books one step later; then all is looked at again.
             return state, outputs

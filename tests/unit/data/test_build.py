@@ -58,7 +58,7 @@ def test_every_file_is_there(folder: Path) -> None:
         "store_batches",
         "warehouse_batches",
         "all_discounts",
-        "demand_rates",
+        "closing_days",
     }
     year = {f"sim_out/synthetic_1y_{part}.parquet" for part in ("panel", "hours", "books")}
     found = set(contents(folder))

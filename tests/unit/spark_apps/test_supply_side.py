@@ -257,22 +257,73 @@ def desk_of(loop: Loop) -> Desk:
 
 
 def test_a_person_orders_whole_batches_as_many_as_fit_into_the_backroom() -> None:
-    desk = desk_of(quiet().live(9))
-    assert desk.order(SHELF, 21, "Ada")[0] == 30
-    assert desk.order(SHELF, 500, "Ada")[0] == 70
-    (output,) = desk.follow()
-    plan = msgspec.json.decode(output.value or b"", type=SupplierPlan)
-    assert (plan.source, plan.suggested_qty, plan.why) == ("person", 70, "Ada orders 70 units.")
+    loop = quiet().live(9)
+    some = loop.command("ADA", kind="order", shelf_id=SHELF, qty=21)
+    loop.live(10)
+    many = loop.command("ADA", kind="order", shelf_id=SHELF, qty=500)
+    loop.live(at(1, 12))
+    assert loop.outcome(some).reason == "30 units go out with the orders of 2026-01-01 12:00."
+    assert loop.outcome(many).reason == "70 units go out with the orders of 2026-01-01 12:00."
+    assert said(loop) == [("pending", 10), ("pending", 30), ("pending", 70), ("issued", 70)]
+    (plan,) = plans(loop)
+    assert (plan.source, plan.why) == ("person", "ADA orders 70 units.")
+    persons = [(row.qty, row.version) for row in loop.sent(OrderProposal) if row.source == "person"]
+    assert persons == [(30, 1), (70, 2)]
 
 
-def test_a_person_may_want_nothing_ordered_and_may_take_that_back() -> None:
-    desk = desk_of(quiet().live(9))
-    desk.order(SHELF, 0, "Ada")
-    assert [msgspec.json.decode(o.value or b"", type=SupplierPlan).status for o in desk.follow()] == ["canceled"]
-    desk.withdraw(SHELF)
-    (output,) = desk.follow()
-    plan = msgspec.json.decode(output.value or b"", type=SupplierPlan)
-    assert (plan.status, plan.source, plan.suggested_qty) == ("pending", "rule", 10)
+def test_a_person_cancels_a_plan_until_its_cutoff_and_may_take_that_back() -> None:
+    loop = quiet().live(9)
+    (plan,) = plans(loop)
+    canceled = loop.command(kind="cancel_supplier_plan", supplier_plan_id=plan.supplier_plan_id)
+    loop.live(19)
+    backroom_counted(loop, -15)  # the rule wants more now, but a person has spoken
+    loop.live(29)
+    assert said(loop) == [("pending", 10), ("canceled", 10)]
+    back = loop.command(kind="order", shelf_id=SHELF, qty=0)
+    loop.live(at(1, 12, 5))
+    assert said(loop) == [("pending", 10), ("canceled", 10), ("pending", 30), ("issued", 30)]
+    late = loop.command(kind="cancel_supplier_plan", supplier_plan_id=plan.supplier_plan_id)
+    loop.live(at(1, 12, 6))
+    assert [loop.outcome(name).outcome for name in (canceled, back, late)] == ["done", "done", "refused"]
+    assert loop.outcome(late).reason == f"Plan {plan.supplier_plan_id} has gone out as an order."
+
+
+def test_a_command_while_the_clock_stands_changes_the_plan_at_once() -> None:
+    loop = quiet().live(9)
+    loop.command("ADA", kind="order", shelf_id=SHELF, qty=40)
+    loop.cut_again()
+    assert said(loop) == [("pending", 10), ("pending", 40)]
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({"kind": "order", "shelf_id": "NOWHERE", "qty": 5}, "There is no shelf NOWHERE."),
+        ({"kind": "order", "shelf_id": SHELF, "qty": 0}, f"No person has ordered anything of shelf {SHELF}."),
+        ({"kind": "cancel_supplier_plan", "supplier_plan_id": "none"}, "There is no plan none."),
+    ],
+)
+def test_what_cannot_be_ordered_or_canceled_is_refused_with_its_reason(what: dict[str, object], reason: str) -> None:
+    loop = quiet().live(9)
+    asked = loop.command(**what)
+    answer = loop.live(10).outcome(asked)
+    assert (answer.outcome, answer.reason) == ("refused", reason)
+
+
+def test_nothing_is_ordered_into_a_full_backroom() -> None:
+    loop = quiet().live(9)
+    backroom_counted(loop, 65)
+    loop.live(10)
+    asked = loop.command(kind="order", shelf_id=SHELF, qty=10)
+    assert loop.live(11).outcome(asked).outcome == "refused"
+
+
+def test_an_alert_to_order_can_be_acknowledged() -> None:
+    loop = quiet().live(9)
+    (alert,) = loop.alerts("supplier_request")
+    loop.command("ADA", kind="ack_alert", alert_id=alert.alert_id)
+    (alert,) = loop.live(10).alerts("supplier_request")
+    assert (alert.status, alert.acknowledged_by) == ("ack", "ADA")
 
 
 # --- lorries that are late, bring too little, or never come -----------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 
 FIGURES = ("inventory_position", "reorder_point_qty", "order_up_to_qty")
 COLUMNS = {
