@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from smartshelf.domain import alerts, fefo
-from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, day_of
+from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, date_of, day_of
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import Rules, StoreConfig, Units
 from spark_apps.runtime.stage import Output, Step
@@ -88,7 +88,7 @@ class Watch:
         if expiry - self.today > self.place.window(self.config.rules)[rule]:
             return []
         self.state.told[subject] = expiry
-        quantity = int(lots.units[row, self.place.lots])
+        quantity, date = int(lots.units[row, self.place.lots]), str(date_of(expiry))
         return [
             self.state.alerts.raise_(
                 self.state.pen,
@@ -98,10 +98,11 @@ class Watch:
                 subject,
                 shelf_id=shelf_id,
                 batch_code=batch_code,
+                expiry_date=date,
                 location=self.place.location,
                 current_stock=quantity,
                 severity="warning" if expiry - self.today <= 1 else "info",
-                why=alerts.near_expiry(quantity, batch_code, self.place.said),
+                why=alerts.near_expiry(quantity, batch_code, date, self.place.said),
             )
         ]
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 FIGURES = ("inventory_position", "reorder_point_qty", "order_up_to_qty")
 COLUMNS = {
