@@ -7,6 +7,7 @@ Order of precedence: the process environment, then the settings profile named by
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from smartshelf.domain.calendar import WEEKDAYS, Calendar, Timetable
+from smartshelf.domain.policy import SHELF_DEFAULTS
 from smartshelf.errors import SettingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -113,6 +115,11 @@ class Settings(BaseModel):
         "next_day", alias="REMOVE_MODE", description="expired lots leave at 06:00 the day after, or at 23:30 on the day"
     )
 
+    near_expiry_days: int = Field(
+        int(SHELF_DEFAULTS["near_expiry_days"]), alias="NEAR_EXPIRY_DAYS", ge=0, le=365,
+        description="first value of the stores' policy for lots in the store; later edits of the policy hold",
+    )  # fmt: skip
+
     # The store
     stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)
     seed: int = Field(1, alias="SEED", ge=0, le=2**63 - 1)
@@ -177,6 +184,13 @@ class Settings(BaseModel):
         password = getattr(self, f"postgres_{role}_password").get_secret_value()
         credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")
         return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
+
+
+def opens_at(config: Settings) -> datetime:
+    """T(0) of the store: as configured; on the wall clock, the moment the data were made for."""
+    if config.use_simulated_time:
+        return config.sim_start
+    return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])
 
 
 def read_env_file(path: Path) -> dict[str, str]:

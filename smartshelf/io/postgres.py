@@ -6,6 +6,7 @@ import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from psycopg2.extras import execute_values
 from sqlalchemy import URL, Engine, create_engine
 
+from smartshelf.contracts.render.connect import SLOT
 from smartshelf.errors import BadInput, Unavailable
 from smartshelf.settings import Settings
 
@@ -161,3 +163,38 @@ def copy_file(connection: Connection, table: str, header: Sequence[str], file: A
 def _reason(error: psycopg2.Error) -> str:
     parts = (error.diag.message_primary, error.diag.message_detail, error.diag.context)
     return "; ".join(part.strip() for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The replication slot of the source connector. ``retained`` and ``limit``: bytes of Postgres' log."""
+
+    active: bool
+    retained: int
+    limit: int
+    lost: bool
+
+    @property
+    def alarm(self) -> str:
+        """What a person should look at, in a sentence; empty when all is well."""
+        if self.lost:
+            return "Postgres has given up its log for Kafka Connect; `smartshelf restart init` begins anew"
+        if self.limit > 0 and self.retained > self.limit / 2:
+            held, allowed = self.retained // 2**20, self.limit // 2**20
+            return f"Kafka Connect holds back {held} MB of Postgres' log; at {allowed} MB it is given up"
+        return ""
+
+
+def capture_slot(config: Settings) -> Slot | None:
+    """The slot as it is now; None when Connect has not made it yet. Raises Unavailable."""
+    with connect(config, "analyst", "status") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint,
+                   pg_size_bytes(current_setting('max_slot_wal_keep_size')), coalesce(wal_status = 'lost', false)
+            from pg_replication_slots where slot_name = %s
+            """,
+            (SLOT,),
+        )
+        row = cursor.fetchone()
+    return Slot(*row) if row else None
