@@ -34,6 +34,8 @@ class Report:
     totals: dict[str, dict[str, int]]
     hash: str
     facts: int
+    #: Facts that stages decided in the last step: they count with the next.
+    decided: int
     #: What a stopped store has not delivered yet, by hop; nothing on a store at rest.
     in_the_pipe: dict[str, int]
 
@@ -85,6 +87,7 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
         totals=totals,
         hash=books.store_hash(tables | history, facts.taken),
         facts=facts.counted,
+        decided=facts.decided,
         in_the_pipe={hop: amount for hop, amount in pipe.items() if amount},
     )
 

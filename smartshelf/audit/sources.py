@@ -58,6 +58,8 @@ class Facts:
     balances: Balances
     sequences: Sequences = field(default_factory=Sequences)
     counted: int = 0
+    #: Facts that stages decided in the last step: they count with the next.
+    decided: int = 0
     #: Facts after the cut, on their way through the pipe.
     beyond: int = 0
     #: Units that left the backroom's books as expired and that staff have not thrown away yet.
@@ -76,12 +78,15 @@ class Facts:
             key = ShelfKey(store_id, counted_shelf)
             self._last_count[key] = max(at, self._last_count.get(key, at))
 
-    def note(self, fact: Event) -> None:
-        """Remember what the comparison with the world and the hash need."""
+    def take(self, fact: Event) -> None:
+        """Remember what was taken from the backroom, for the hash."""
         if isinstance(fact, WhOut):
             row: dict[str, Any] = msgspec.to_builtins(fact)
             self.taken[(fact.event_id,)] = row
-        elif isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
+
+    def note(self, fact: Event) -> None:
+        """Remember what the comparison with the world needs."""
+        if isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.qty
         elif isinstance(fact, Removal) and fact.location == "warehouse":
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
@@ -103,6 +108,10 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
                 counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
                 facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
                 facts.note(fact)
+                facts.take(fact)
+            elif cut.decided(fact.store_id, fact.source, fact.step):
+                facts.decided += 1
+                facts.take(fact)
             elif not cut.refuses(*where):
                 facts.beyond += 1
     for letter in _dead_letters(config):

@@ -404,6 +404,14 @@ class JobProgress(Row, kw_only=True):
     batch_id: int
     #: Last complete step by store.
     steps: dict[str, int]
+    #: Number of the last extra cut taken after that step, by store; none: 0.
+    cuts: dict[str, int] = {}
+    #: By store and stage: the last cut that was sent before this epoch. Until then the job only catches up.
+    sent: dict[str, dict[str, tuple[int, int]]] = {}
+    #: By store: the cut up to which stages that are new to it say nothing.
+    now: dict[str, tuple[int, int]] = {}
+    #: Its stages; of one that several jobs name, the job of the highest epoch is in charge.
+    stages: tuple[str, ...] = ()
     #: Last output offset by topic and partition.
     offsets: dict[str, dict[str, int]]
     written_at: WallMoment

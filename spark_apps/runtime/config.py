@@ -24,6 +24,7 @@ Row = ShelfProfile | ShelfPolicy | WhPolicy
 
 #: Topic -> field of its key, which is the name of a row within a store.
 _NAMED_BY = {"shelf_profiles": "shelf_id", "shelf_policies": "policy_id", "wh_policies": "policy_id"}
+CONFIGURATION = frozenset(_NAMED_BY)
 #: What a policy leaves open when it is looked at for contradictions.
 _DEFAULTS = {"shelf_policies": policy.SHELF_DEFAULTS, "wh_policies": policy.WAREHOUSE_DEFAULTS}
 
@@ -151,6 +152,10 @@ class StoreConfig:
             any(self._tables.rows[topic] != before.rows[topic] for topic in _DEFAULTS),
         )
         return refused
+
+    def of_topics(self, topics: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The rows of some topics, by name."""
+        return {topic: self._tables.rows[topic] for topic in topics if topic in self._tables.rows}
 
     def dump(self) -> bytes:
         """As a versioned binary value."""
