@@ -147,6 +147,7 @@ class Settings(BaseModel):
     postgres_debezium_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_DEBEZIUM_PASSWORD")
     postgres_analyst_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_ANALYST_PASSWORD")
     postgres_app_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_APP_PASSWORD")
+    postgres_runner_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_RUNNER_PASSWORD")
 
     @property
     def jars(self) -> Path:
@@ -171,7 +172,7 @@ class Settings(BaseModel):
             delivery=Timetable(frozenset(self.delivery_dows), time(self.delivery_hour, self.delivery_minute)),
         )
 
-    def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app"] = "analyst") -> str:
+    def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app", "runner"] = "analyst") -> str:
         """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
         password = getattr(self, f"postgres_{role}_password").get_secret_value()
         credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")

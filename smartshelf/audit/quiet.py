@@ -54,7 +54,14 @@ def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> C
         if table.delta:
             wait(f"{table.delta} in Delta", partial(_has_arrived, rows, sources.rows_in_delta, config, table))
         wait(f"{table.full_name} in Postgres", partial(_has_arrived, rows, sources.rows_in_postgres, config, table))
+    for table in sources.RECORDED:
+        ids = sources.ids_in_kafka(config, table)
+        wait(f"{table.full_name} in Postgres", partial(_are_recorded, ids, config, table))
     return cut
+
+
+def _are_recorded(ids: set[str], config: Settings, table: Table) -> bool:
+    return ids <= sources.ids_in_postgres(config, table)
 
 
 def _has_arrived(rows: Rows, read: Callable[[Settings, Table], Rows], config: Settings, table: Table) -> bool:

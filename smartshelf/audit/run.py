@@ -75,6 +75,9 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     history: dict[str, Rows] = {}
     for table in sources.MIRRORED:
         differences += _mirrors(config, table, tables[table.full_name], pipe, history)
+    for table in sources.RECORDED:
+        missing = sources.ids_in_kafka(config, table) - sources.ids_in_postgres(config, table)
+        pipe[f"facts on their way to postgres {table.full_name}"] = len(missing)
     if steps := read_position(client).step - cut.step:
         pipe["steps on their way through the bridge"] = steps
     else:

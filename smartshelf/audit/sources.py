@@ -19,6 +19,7 @@ from smartshelf.audit.books import Balances, LotKey, Rows, Sequences, ShelfKey, 
 from smartshelf.audit.cut import Cut
 from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
 from smartshelf.contracts.ledger import EXPIRED, Place
+from smartshelf.contracts.render.columns import columns
 from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS
 from smartshelf.domain import ledger
@@ -30,13 +31,18 @@ from smartshelf.settings import Settings
 
 #: Topics whose facts move units or weigh.
 BOOKED = ("shelf_events", "pos_transactions", "wh_events")
+_SINKS = [table for table in TABLES.values() if table.direction == "sink"]
 #: Tables that stages write and Connect and Spark mirror.
-MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.direction == "sink")
+MIRRORED: tuple[Table, ...] = tuple(table for table in _SINKS if not table.takes_facts)
+#: Tables that Connect writes facts into.
+RECORDED: tuple[Table, ...] = tuple(table for table in _SINKS if table.takes_facts)
 
 
 class _Identity(Struct):
-    """The part of an envelope that the sequence check needs."""
+    """The part of an envelope that the checks of sequences and of records need."""
 
+    event_id: str
+    event_type: str
     store_id: str
     source: str
     seq: int | None = None
@@ -172,6 +178,26 @@ def rows_in_postgres(config: Settings, table: Table) -> Rows:
     finally:
         engine.dispose()
     return keyed(table, (dict(row) for row in rows))
+
+
+def ids_in_kafka(config: Settings, table: Table) -> set[str]:
+    """Ids of the topic's facts that a table of facts keeps."""
+    kept = event_types(table)
+    facts = (_identity(message.value()) for message in kafka.read_all(config.kafka_bootstrap, table.topic.name))
+    return {fact.event_id for fact in facts if fact.event_type in kept}
+
+
+def ids_in_postgres(config: Settings, table: Table) -> set[str]:
+    """Ids of the facts that a table has."""
+    with postgres.connect(config, "analyst", "audit") as connection, connection.cursor() as cursor:
+        cursor.execute(f"select event_id from {table.full_name}")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def event_types(table: Table) -> frozenset[str]:
+    """The event types that a table of facts keeps: what its ``event_type`` may be."""
+    (kept,) = (column.type.allowed for column in columns(table.row) if column.name == "event_type")  # type: ignore[union-attr]
+    return frozenset(kept)
 
 
 def version_of(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -325,6 +325,73 @@ class PosLine(MirrorRow, kw_only=True):
     expiry_date: CalendarDate | None = None
 
 
+class FactRow(Row, kw_only=True):
+    """A fact as a row: the envelope, then what the event types of its table have, null where one has it not.
+
+    A fact never changes, so a sink that repeats itself writes the same row again. A test holds the columns against
+    the events.
+    """
+
+    event_id: Id
+    schema_version: int
+    store_id: Id
+    timestamp: Moment
+    source: Id
+    seq: int | None = None
+    step: int | None = None
+    produced_at: WallMoment | None = None
+
+
+class WhEvent(FactRow, kw_only=True):
+    """A movement of the backroom; ``qty`` is signed for a ``wh_adjust`` only."""
+
+    primary_key: ClassVar = ("store_id", "event_id")
+
+    event_type: Literal["wh_in", "wh_out", "wh_adjust"]
+    shelf_id: Id
+    batch_code: Id
+    qty: int
+    order_id: str | None = None
+    plan_id: str | None = None
+    due_ts: Moment | None = None
+    reason: str | None = None
+    received_date: CalendarDate | None = None
+    expiry_date: CalendarDate | None = None
+    transport_temperature_c: float | None = None
+    transport_kwh: float | None = None
+
+
+class ShelfMovement(FactRow, kw_only=True):
+    """What staff did at a shelf, and what left it unpaid; the table skips what customers and scales did.
+
+    ``quantity`` is signed for ``unpaid`` only; of a ``count`` only ``adjustment`` moves units.
+    """
+
+    primary_key: ClassVar = ("store_id", "event_id")
+
+    event_type: Literal["refill", "removal", "count", "unpaid"]
+    shelf_id: Id
+    batch_code: str | None = None
+    quantity: int | None = None
+    adjustment: int | None = None
+    location: Literal["store", "warehouse"] | None = None
+    reason: str | None = None
+    plan_id: str | None = None
+    received_date: CalendarDate | None = None
+    expiry_date: CalendarDate | None = None
+
+
+class ColdChain(FactRow, kw_only=True):
+    """A reading of one cold zone."""
+
+    primary_key: ClassVar = ("store_id", "zone_id", "timestamp")
+
+    event_type: Literal["reading"]
+    zone_id: Id
+    temperature_c: float
+    kwh: float
+
+
 class ShelfProfile(Row, kw_only=True):
     """A shelf and the product on it; people own it (config.shelf_profiles)."""
 

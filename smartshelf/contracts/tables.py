@@ -33,9 +33,14 @@ class Table:
         return TOPICS[self.topic_name or self.name]
 
     @property
+    def takes_facts(self) -> bool:
+        """Whether the topic carries events, one row each, rather than rows: their key says where they go."""
+        return self.topic.kind == "fact"
+
+    @property
     def delta(self) -> str | None:
-        """Path of its mirror below the Delta root; None: receipts stand in the archive as they were printed."""
-        if self.direction == "source" or self.topic.name.startswith("pos_"):
+        """Path of its mirror below the Delta root; None: facts and receipts stand in the archive as they came."""
+        if self.direction == "source" or self.takes_facts or self.topic.name.startswith("pos_"):
             return None
         return f"{FOLDERS[self.schema]}/{self.name}"
 
@@ -61,6 +66,9 @@ TABLES: dict[str, Table] = {
         Table("ops", "alerts", r.Alert, "sink", deletes=False),
         Table("ops", "pos_transactions", r.PosHeader, "sink", deletes=False, topic_name="pos_headers"),
         Table("ops", "pos_transaction_items", r.PosLine, "sink", deletes=False, topic_name="pos_lines"),
+        Table("ops", "wh_events", r.WhEvent, "sink", deletes=False),
+        Table("ops", "shelf_movements", r.ShelfMovement, "sink", deletes=False, topic_name="shelf_events"),
+        Table("ops", "cold_chain", r.ColdChain, "sink", deletes=False),
         Table("config", "shelf_profiles", r.ShelfProfile, "source"),
         Table("config", "shelf_policies", r.ShelfPolicy, "source"),
         Table("config", "wh_policies", r.WhPolicy, "source"),

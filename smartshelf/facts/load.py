@@ -1,4 +1,4 @@
-"""A folder of ``smartshelf data facts`` into an empty Kafka or into Delta tables."""
+"""A folder of ``smartshelf data facts`` into an empty Kafka, into Delta tables or into Postgres tables."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import write_deltalake
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
 
 from smartshelf.contracts.render import arrow
-from smartshelf.contracts.tables import Table
+from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.facts.process import PARTITION
-from smartshelf.io import delta
+from smartshelf.io import delta, postgres
 from smartshelf.io.kafka import TransactionalWriter
 from spark_apps import tables
 
@@ -55,6 +57,31 @@ def into_delta(folder: Path, root: Path) -> dict[str, int]:
         if (path := folder / f"{table.name}.parquet").is_file():
             written[table.name] = _append(tables.mirror_path(root, table), _states(table, path))
     return written
+
+
+def into_postgres(folder: Path, connection: Connection) -> dict[str, int]:
+    """COPY what Connect's sinks would have written into their empty tables; rows by table.
+
+    Runs in the caller's transaction. Plans of the past are those that the run's compacted topics still have.
+    """
+    written: dict[str, int] = {}
+    for table in (table for table in TABLES.values() if table.direction == "sink"):
+        path = folder / f"{table.topic.name}.parquet"
+        if path.is_file():
+            written[table.full_name] = postgres.copy_rows(connection, table.full_name, *_columns(table, path))
+    return written
+
+
+def _columns(table: Table, path: Path) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """The columns of a table, and its rows from a file of the topic's records or of its latest rows."""
+    names = table.row.__struct_fields__
+    if table.topic.compacted:
+        rows = iter(pq.read_table(path, columns=list(names)).to_pylist())
+    else:
+        values = (msgspec.json.decode(row["value"]) for rows in _batches(path) for row in rows)
+        # Every change stands in the file; the table keeps the latest of each key.
+        rows = iter({tuple(value.get(name) for name in table.row.primary_key): value for value in values}.values())
+    return names, (tuple(row.get(name) for name in names) for row in rows)
 
 
 def _states(table: Table, path: Path) -> pa.Table:

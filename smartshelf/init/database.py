@@ -28,7 +28,7 @@ from smartshelf.settings import CHECKOUT, Settings
 MIGRATIONS = CHECKOUT / "postgresql" / "migrations"
 
 #: Role -> its attributes beside LOGIN. The owner is whoever made the cluster.
-ROLES: dict[postgres.Role, str] = {"sink": "", "debezium": "replication", "analyst": "", "app": ""}
+ROLES: dict[postgres.Role, str] = {"sink": "", "debezium": "replication", "analyst": "", "app": "", "runner": ""}
 
 #: Any number; two inits at once take turns.
 _LOCK = 7_402_773

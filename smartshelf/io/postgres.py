@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from sqlalchemy import URL, Engine, create_engine
 from smartshelf.errors import BadInput, Unavailable
 from smartshelf.settings import Settings
 
-Role = Literal["owner", "sink", "debezium", "analyst", "app"]
+Role = Literal["owner", "sink", "debezium", "analyst", "app", "runner"]
 
 #: Real seconds until an attempt to connect is given up.
 CONNECT_TIMEOUT = 5
@@ -101,6 +102,16 @@ def copy_csv(connection: Connection, table: str, path: Path) -> int:
         raise BadInput(f"{path} does not exist", remedy="Build the data: `smartshelf data build`.") from None
     except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError) as refused:
         raise BadInput(f"{path} does not fit the table {table}", value=_reason(refused)) from refused
+
+
+def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """COPY rows into ``table`` and return their number; None is null."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+        file.seek(0)
+        return _copy(connection, table, columns, file)
 
 
 def _copy(connection: Connection, table: str, header: Sequence[str], file: Any) -> int:

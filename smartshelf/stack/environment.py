@@ -12,7 +12,7 @@ from smartshelf.errors import SettingError
 from smartshelf.settings import Settings, read_env_file
 from smartshelf.stack.layout import Layout
 
-ROLES = ("OWNER", "SINK", "DEBEZIUM", "ANALYST", "APP")
+ROLES = ("OWNER", "SINK", "DEBEZIUM", "ANALYST", "APP", "RUNNER")
 
 #: Which setting names the address of which server.
 ADDRESSES = {

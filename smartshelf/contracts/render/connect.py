@@ -72,6 +72,22 @@ def _field(where: str, part: Column) -> dict[str, Any]:
     return {"field": part.name, "type": _TYPES[part.type.kind], "optional": not part.required}
 
 
+def _key(table: Table) -> dict[str, str]:
+    """Where a sink finds the primary key: a row's message key is it; a fact's is not, but its value has it."""
+    if table.takes_facts:
+        return {
+            "primary.key.mode": "record_value",
+            "primary.key.fields": ",".join(table.row.primary_key),
+            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        }
+    return {
+        "primary.key.mode": "record_key",
+        "key.converter": _JSON,
+        "key.converter.schemas.enable": "true",
+        "key.converter.schema.content": _text(key_schema(table)),
+    }
+
+
 def sink(table: Table) -> dict[str, Any]:
     """Kafka -> Postgres: upsert by primary key; a tombstone deletes unless the table keeps history."""
     name = sink_name(table)
@@ -94,16 +110,13 @@ def sink(table: Table) -> dict[str, Any]:
             "collection.name.format": table.full_name,
             "insert.mode": "upsert",
             "delete.enabled": "true" if table.deletes else "false",
-            "primary.key.mode": "record_key",
             "schema.evolution": "none",
             "use.time.zone": "UTC",
             "use.reduction.buffer": "true",
             "batch.size": "500",
             "flush.max.retries": "2",
             "flush.retry.delay.ms": "1000",
-            "key.converter": _JSON,
-            "key.converter.schemas.enable": "true",
-            "key.converter.schema.content": _text(key_schema(table)),
+            **_key(table),
             "value.converter": _JSON,
             "value.converter.schemas.enable": "true",
             "value.converter.schema.content": _text(value_schema(table)),

@@ -13,6 +13,7 @@ from pyspark.sql import types as t
 
 from smartshelf.contracts import events as e
 from smartshelf.contracts.render import arrow, connect, jsonschema, markdown, postgres, spark
+from smartshelf.contracts.render.columns import Scalar, columns, merged
 from smartshelf.contracts.render.postgres import TableColumn
 from smartshelf.contracts.rows import JobProgress, Row, ShelfPolicy, ShelfProfile, ShelfState
 from smartshelf.contracts.tables import TABLES, Table
@@ -148,6 +149,24 @@ def test_only_a_table_that_keeps_no_history_deletes_on_a_tombstone() -> None:
     kept = Table("ops", "shelf_state", ShelfState, "sink", deletes=False)
     assert connect.sink(kept)["config"]["delete.enabled"] == "false"
     assert connect.sink(SHELF_STATE)["config"]["delete.enabled"] == "true"
+
+
+def test_a_fact_is_found_by_its_value_since_its_message_key_only_orders_it() -> None:
+    config = connect.sink(TABLES["ops.cold_chain"])["config"]
+    assert (config["primary.key.mode"], config["primary.key.fields"]) == ("record_value", "store_id,zone_id,timestamp")
+    assert connect.sink(SHELF_STATE)["config"]["primary.key.mode"] == "record_key"
+
+
+@pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.takes_facts])
+def test_a_table_of_facts_has_every_field_of_the_events_it_keeps(name: str) -> None:
+    table = TABLES[name]
+    own = {column.name: column.type for column in columns(table.row)}
+    kept = own["event_type"].allowed  # type: ignore[union-attr]
+    told = merged(event for event in table.topic.events if event.__struct_config__.tag in kept)
+    assert {column.name for column in told} == own.keys()
+    assert {c.name: c.type.kind for c in told if isinstance(c.type, Scalar)} == {  # all of them are flat
+        name: kind.kind for name, kind in own.items() if isinstance(kind, Scalar)
+    }
 
 
 def test_a_date_in_a_captured_table_is_refused() -> None:
