@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from smartshelf.contracts.control import Offsets
 
@@ -37,6 +37,8 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 1 hours",
     "delta.deletedFileRetentionDuration": "interval 1 hours",
 }
+#: Writers that find the same table changed beneath them take turns.
+INSERT_ATTEMPTS = 10
 #: Files that no version of the last hour uses go; readers take seconds.
 KEEP_HOURS = 1
 
@@ -46,7 +48,13 @@ def ensure_table(path: Path, schema: pa.Schema) -> bool:
     if DeltaTable.is_deltatable(str(path)):
         return False
     path.mkdir(parents=True, exist_ok=True)
-    DeltaTable.create(str(path), schema, mode="ignore", configuration=_PROPERTIES)
+    try:
+        DeltaTable.create(str(path), schema, mode="ignore", configuration=_PROPERTIES)
+    except DeltaError:
+        # Another process was faster.
+        if not DeltaTable.is_deltatable(str(path)):
+            raise
+        return False
     return True
 
 
@@ -93,10 +101,16 @@ class DeltaSink:
             return self._table.to_pyarrow_table()
 
     def insert_new(self, rows: pa.Table, *, key: Sequence[str]) -> None:
-        """Add the rows whose key the table does not have yet."""
-        with self._turn:
-            self._table.update_incremental()
-            self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute()
+        """Add the rows whose key the table does not have yet; other processes may do so at the same time."""
+        for attempt in range(INSERT_ATTEMPTS):
+            with self._turn:
+                self._table.update_incremental()
+                try:
+                    self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute()
+                    return
+                except CommitFailedError:
+                    if attempt == INSERT_ATTEMPTS - 1:
+                        raise
 
     def _merging(self, rows: pa.Table, key: Sequence[str], commit: CommitProperties) -> Any:
         same = " and ".join(f"t.{name} = s.{name}" for name in key)

@@ -19,7 +19,7 @@ from smartshelf.contracts.control import Done
 from smartshelf.contracts.rows import JobProgress, ShelfState
 from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
-from smartshelf.io import kafka
+from smartshelf.io import job_progress, kafka
 from smartshelf.settings import CHECKOUT, Settings, load
 from tests.integration.servers import Servers
 from tests.spark.feed import Feed
@@ -51,10 +51,10 @@ class SparkStore:
     def config(self) -> Settings:
         return load(self.env)
 
-    def another(self) -> SparkStore:
-        """A second process for the same store."""
+    def another(self, number: int = 2) -> SparkStore:
+        """A further process for the same store."""
         twin = copy.copy(self)
-        twin.log, twin.process = self.log.with_suffix(".2.log"), None
+        twin.log, twin.process = self.log.with_suffix(f".{number}.log"), None
         return twin
 
     # --- the process -----------------------------------------------------------------------------
@@ -108,16 +108,15 @@ class SparkStore:
 
     # --- what it did -----------------------------------------------------------------------------
 
-    def progress(self) -> JobProgress | None:
-        values = kafka.read_latest(self.config.kafka_bootstrap, "job_progress").values()
-        return next((msgspec.json.decode(value, type=JobProgress) for value in values), None)
+    def progress(self, job: str = "store") -> JobProgress | None:
+        return job_progress.read(self.config.kafka_bootstrap).get(job)
 
     def until_step(self, **steps: int) -> None:
-        """Wait until these stores' steps are decided."""
+        """Wait until these stores' steps are decided by all stages."""
 
         def reached() -> bool:
-            progress = self.progress()
-            return progress is not None and all(progress.steps.get(store, -1) >= k for store, k in steps.items())
+            found = job_progress.reached(job_progress.read(self.config.kafka_bootstrap).values())
+            return all(found.get(store, -1) >= k for store, k in steps.items())
 
         self.until(reached, f"steps {steps}")
 
