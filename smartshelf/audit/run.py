@@ -69,7 +69,7 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     if quiet.stages_at(config, cut):
         states = sources.as_balances("kafka states", tables)
         totals["states"] = states.totals()
-        differences += _states_against(facts.balances, states, tables)
+        differences += states_against(facts.balances, states, tables)
     else:
         pipe["steps the stages have not decided"] = 1
     history: dict[str, Rows] = {}
@@ -95,7 +95,7 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     )
 
 
-def _states_against(facts: Balances, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
+def states_against(facts: Balances, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
     """What the stages keep against the facts, by shelf and by lot, and their lots against their shelves."""
     in_store = sources.lots_in_store("kafka shelf_batch_state", tables["state.shelf_batch_state"])
     return [

@@ -97,6 +97,19 @@ class Facts:
         elif isinstance(fact, Removal) and fact.location == "warehouse":
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
 
+    def take_in(self, fact: Event, cut: Cut, topic: str, partition: int, offset: int) -> None:
+        """One fact of a topic of BOOKED, and where it stands."""
+        if cut.holds(fact.store_id, topic, partition, offset, fact.source, fact.step):
+            counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
+            self.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
+            self.note(fact)
+            self.take(fact)
+        elif cut.decided(fact.store_id, fact.source, fact.step):
+            self.decided += 1
+            self.take(fact)
+        elif not cut.refuses(topic, partition, offset):
+            self.beyond += 1
+
 
 def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
     """Fold every committed fact through the ledger, and check that no sequence number is missing or repeated."""
@@ -106,20 +119,9 @@ def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
             identity = _identity(message.value())
             if identity.seq is not None and Evidence.is_own(identity.source):
                 facts.sequences.add(identity.counted_as, topic.stream or topic.name, identity.seq)
-            if topic.name not in BOOKED:
-                continue
-            fact = topic.decoder.decode(message.value())
-            where = (topic.name, message.partition(), message.offset())
-            if cut.holds(fact.store_id, *where, fact.source, fact.step):
-                counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
-                facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
-                facts.note(fact)
-                facts.take(fact)
-            elif cut.decided(fact.store_id, fact.source, fact.step):
-                facts.decided += 1
-                facts.take(fact)
-            elif not cut.refuses(*where):
-                facts.beyond += 1
+            if topic.name in BOOKED:
+                fact = topic.decoder.decode(message.value())
+                facts.take_in(fact, cut, topic.name, message.partition(), message.offset())
     for letter in _dead_letters(config):
         # A dead-lettered event has used up its number too.
         if letter.seq is not None and letter.source and Evidence.is_own(letter.source):

@@ -93,14 +93,14 @@ class SparkStore:
         assert self.process is not None
         return self.process.wait(PATIENCE)
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition while the process lives."""
-        deadline = time.monotonic() + PATIENCE
+    def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+        """Wait for a condition while the process lives, so many real seconds."""
+        deadline = time.monotonic() + patience
         while not condition():
             if self.process is not None and self.process.poll() is not None:
                 pytest.fail(f"spark ended with {self.process.returncode} before {what}\n{self.said()[-4000:]}")
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {PATIENCE:.0f} s for {what}\n{self.said()[-4000:]}")
+                pytest.fail(f"waited {patience:.0f} s for {what}\n{self.said()[-4000:]}")
             time.sleep(0.2)
 
     def said(self) -> str:
@@ -111,14 +111,14 @@ class SparkStore:
     def progress(self, job: str = "store") -> JobProgress | None:
         return job_progress.read(self.config.kafka_bootstrap).get(job)
 
-    def until_step(self, **steps: int) -> None:
+    def until_step(self, patience: float = PATIENCE, **steps: int) -> None:
         """Wait until these stores' steps are decided by all stages."""
 
         def reached() -> bool:
             found = job_progress.reached(job_progress.read(self.config.kafka_bootstrap).values())
             return all(found.get(store, -1) >= k for store, k in steps.items())
 
-        self.until(reached, f"steps {steps}")
+        self.until(reached, f"steps {steps}", patience)
 
     def states(self) -> dict[tuple[str, str], ShelfState]:
         """The latest row of every shelf."""
