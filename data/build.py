@@ -22,8 +22,10 @@ from data import panel, tables
 from data.catalogue import CATALOGUE_FILE, check_scale, expand, load_catalogue
 from data.discounts import weekly_discounts
 from data.history import DAYS, History, live_until
+from smartshelf.contracts import rows as contract
 from smartshelf.domain import policy
 from smartshelf.errors import BadInput
+from smartshelf.io import closing, offers
 
 #: Raised when the files' form changes; code and catalogue are recognised by their hash.
 MANIFEST_VERSION = 2
@@ -43,13 +45,17 @@ OPENING = time(7, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Order:
-    """What to build. ``start`` is simulated UTC; ``history``: which stores get their year written."""
+    """What to build. ``start`` is simulated UTC; ``history``: which stores get their year written.
+
+    ``near_expiry_days``: what the stores' default policy says of lots in the store.
+    """
 
     stores: tuple[str, ...]
     scale: float
     seed: int
     start: datetime
     history: Literal["first", "all"] = "first"
+    near_expiry_days: int = int(policy.SHELF_DEFAULTS["near_expiry_days"])
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,8 @@ def _source_hash() -> str:
     """The generators, their rules and the catalogue they read: a change of any calls for a new build."""
     sources = ("build", "catalogue", "discounts", "history", "lots", "opening", "panel", "tables")
     rules = Path(policy.__file__).parent.glob("*.py")
-    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources), *sorted(rules)]
+    forms = [Path(str(module.__file__)) for module in (contract, closing)]
+    files = [CATALOGUE_FILE, *(CATALOGUE_FILE.with_name(f"{name}.py") for name in sources), *sorted(rules), *forms]
     return _hash(file.read_bytes() for file in files)
 
 
@@ -176,13 +183,15 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     popularity = {category.category: category.popularity for category in catalogue.categories}
     day, start = order.start.date(), order.start
     stores: list[tables.Store] = []
+    closings: list[pa.Table] = []
     lived: dict[str, History] = {}
     for store_id in order.stores:
-        offers = weekly_discounts(len(profiles), day, order.seed, scale=order.scale, store_id=store_id)
+        weekly = weekly_discounts(len(profiles), day, order.seed, scale=order.scale, store_id=store_id)
         written = order.history == "all" or not stores
         days = DAYS if written else SETTLING_DAYS
-        past = live_until(day, profiles, popularity, offers, seed=order.seed, store_id=store_id, days=days)
-        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, offers))
+        past = live_until(day, profiles, popularity, weekly, seed=order.seed, store_id=store_id, days=days)
+        stores.append(tables.Store(store_id, profiles, past.store_lots, past.warehouse_lots, weekly))
+        closings.append(closing.closing_table(store_id, panel.closing(profiles, past)))
         if written:
             lived[store_id] = past
 
@@ -195,12 +204,12 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
 
     store_stock = together(tables.inventory, start, warehouse=False)
     warehouse_stock = together(tables.inventory, start, warehouse=True)
-    store_batches = together(tables.batches, start, warehouse=False)
-    warehouse_batches = together(tables.batches, start, warehouse=True)
+    store_batches = together(tables.batches, start, order.near_expiry_days, warehouse=False)
+    warehouse_batches = together(tables.batches, start, tables.WAREHOUSE_DEFAULTS["near_expiry_days"], warehouse=True)
     columns = list(tables.BATCH_COLUMNS)
 
     yield f"{CSV_FOLDER}/shelf_profiles.csv", together(tables.shelf_profiles)
-    yield f"{CSV_FOLDER}/shelf_policies.csv", tables.shelf_policies(order.stores, start)
+    yield f"{CSV_FOLDER}/shelf_policies.csv", tables.shelf_policies(order.stores, start, order.near_expiry_days)
     yield f"{CSV_FOLDER}/wh_policies.csv", tables.wh_policies(order.stores, start)
     yield f"{CSV_FOLDER}/suppliers.csv", tables.suppliers(catalogue, order.scale)
     yield f"{CSV_FOLDER}/lanes.csv", tables.lanes(order.stores)
@@ -213,7 +222,8 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
     yield "warehouse_inventory_final.parquet", warehouse_stock
     yield "store_batches.parquet", store_batches
     yield "warehouse_batches.parquet", warehouse_batches
-    yield "all_discounts.parquet", together(tables.all_discounts)
+    yield offers.FILE, together(tables.all_discounts)
+    yield closing.FILE, pa.concat_tables(closings)
 
 
 def _write_file(content: pa.Table | Iterator[pa.Table], path: Path) -> int:

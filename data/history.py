@@ -35,7 +35,7 @@ from data.catalogue import Profiles
 from data.discounts import WeeklyDiscounts
 from data.lots import Lots, make_lots
 from data.opening import drawn_lots
-from smartshelf.domain import availability, fefo, ordering, pricing, restock
+from smartshelf.domain import availability, features, fefo, ordering, pricing, restock
 from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.demand import (
     HOURS,
@@ -104,9 +104,6 @@ RECORDED = {
     "avg_expiration_days": np.float32,
     "qty_expiring_next_7d": np.int32,
 }
-#: Days to the first expiry of a shelf without a single unit.
-NO_LOT = np.iinfo(np.int16).max
-SOON_DAYS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,8 +286,8 @@ class _Store:
         soon = (self.lots.expiry <= day + pricing.MARKDOWN_DAYS) & (self.lots.shelf > 0)
         rows = np.flatnonzero(soon.any(axis=1))
         mean = np.zeros(self.count)
-        units, left = self.lots.shelf[rows], self.lots.expiry[rows] - day
-        mean[rows] = (units * pricing.markdown(left, units, self.rate[rows, None])).sum(axis=1) / self.stock[rows]
+        left = self.lots.expiry[rows] - day
+        mean[rows] = features.mean_markdown(self.lots.shelf[rows], left, self.rate[rows])
         return mean
 
     def wanted(self, day: date, weekly: Rates, markdown: Rates) -> Units:
@@ -316,6 +313,7 @@ class _Store:
             if hour == CUTOFF_HOUR and day.weekday() in CALENDAR.cutoff.weekdays:
                 self.order(day, today.at)
             self.bring(restock.need(self.stock, self.low, self.goal), today)
+            was_out &= self.stock <= 0
             now = wanted[hour]
             sold = np.minimum(self.stock, now)
             missed = now - sold
@@ -338,8 +336,8 @@ class _Store:
         self.pending = np.zeros(self.count, dtype=np.int64)
 
     def bring(self, needed: Units, today: _Today) -> None:
-        """Refill what is low from the backroom; a shelf that stays low keeps its alert open."""
-        low = needed > 0
+        """Refill from the backroom; a shelf that was low and stays low keeps its alert open."""
+        low = restock.is_low(self.stock, self.low)
         today.alerts += low & ~self.is_open
         today.alerted = today.alerted | low
         brought = np.minimum(needed, self.backroom)
@@ -486,8 +484,7 @@ class _Diary:
 
     def write(self, number: int, store: _Store, today: _Today) -> None:
         units, left = store.lots.shelf + store.lots.backroom, store.lots.expiry - today.at
-        stock = units.sum(axis=1)
-        short = store.backroom + store.pending <= store.reorder_point
+        short = features.is_short(store.backroom, store.pending, store.reorder_point)
         was_short = self.recorded["is_warehouse_alert"][number - 1] if number else np.zeros_like(short)
         row = {
             "sales_qty": today.sold,
@@ -507,10 +504,7 @@ class _Diary:
             "warehouse_alerts": short & ~was_short,
             "is_warehouse_alert": short,
             "discount": today.discount,
-            "min_expiration_days": np.where(units > 0, left, NO_LOT).min(axis=1),
-            "avg_expiration_days": np.round((units * left).sum(axis=1) / np.maximum(stock, 1), 1),
-            "qty_expiring_next_7d": np.where(left <= SOON_DAYS, units, 0).sum(axis=1),
-        }
+        } | features.expiry(units, left)
         for name, values in row.items():
             self.recorded[name][number] = values
         self.delivered[number] = today.delivered

@@ -5,6 +5,7 @@ The key of a compacted topic is the compact JSON object of ``primary_key``; a to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from smartshelf.contracts.types import (
     Counter,
     Grams,
     Id,
+    Json,
     Moment,
     Money,
     Percent,
@@ -267,12 +269,16 @@ class Alert(MirrorRow, kw_only=True):
     step: int
     shelf_id: Id
     batch_code: Id | None = None
+    #: Of the lot, where the alert is about one.
+    expiry_date: CalendarDate | None = None
     location: Literal["store", "warehouse"]
     current_stock: Balance
     max_stock: Stock | None = None
     target_pct: Percent | None = None
     suggested_qty: Stock | None = None
     severity: Literal["info", "warning", "critical"]
+    #: Of a difference between shelf, scale and till.
+    likely_cause: Literal["theft", "mis_scan", "unseen_loss", "scale_drift", "scale_silent"] | None = None
     why: Text
     status: Literal["open", "ack", "resolved", "dismissed"]
     assigned_to: str | None = None
@@ -292,6 +298,62 @@ class Availability(MirrorRow, kw_only=True):
     hour_ts: Moment
     open_minutes: Counter
     out_minutes: Counter
+
+
+class ShelfDailyFeature(MirrorRow, kw_only=True):
+    """A closed day of one shelf, as a forecast sees it: nothing that was known only later is in it.
+
+    Rows of the generated year and of the live store alike; what each column is: ``smartshelf.domain.features``.
+    Null: not known, or known only for generated days (``lost_demand_qty``) or to learn from (``batches_to_order``,
+    ``label_next_day_stockout``; ``analytics.v_ml_train`` fills the label from the next day's row).
+    """
+
+    primary_key: ClassVar = ("store_id", "shelf_id", "feature_date")
+
+    store_id: Id
+    shelf_id: Id
+    feature_date: CalendarDate
+    item_category: str
+    item_subcategory: str
+    day_of_week: Counter
+    is_weekend: bool
+    warehouse_inbound_day: bool
+    refill_day: bool
+    item_price: Money
+    discount: Share
+    is_discounted: bool
+    is_discounted_next_7d: bool
+    people_count: Counter
+    sales_qty: Counter
+    sales_last_1d: Counter | None = None
+    sales_last_7d: Counter | None = None
+    sales_last_14d: Counter | None = None
+    stockout_events: Counter
+    stockout_minutes: float
+    lost_demand_qty: Counter | None = None
+    shelf_capacity: Stock
+    current_stock_shelf: Balance
+    shelf_fill_ratio: float
+    shelf_threshold_qty: Stock
+    expired_qty_shelf: Counter
+    alerts_last_30d_shelf: Counter | None = None
+    is_shelf_alert: bool
+    warehouse_capacity: Stock
+    current_stock_warehouse: Balance
+    warehouse_fill_ratio: float
+    wh_reorder_point_qty: Counter | None = None
+    pending_supplier_qty: Balance
+    expired_qty_wh: Counter
+    alerts_last_30d_wh: Counter | None = None
+    is_warehouse_alert: bool
+    moved_wh_to_shelf: Counter
+    standard_batch_size: Stock
+    min_expiration_days: int | None = None
+    avg_expiration_days: float | None = None
+    qty_expiring_next_7d: Counter
+    batches_to_order: Counter | None = None
+    label_next_day_stockout: bool | None = None
+    snapshot_ts: Moment
 
 
 class PosHeader(MirrorRow, kw_only=True):
@@ -459,6 +521,45 @@ class WhPolicy(Row, kw_only=True):
     updated_at: WallMoment | None = None
 
 
+class BatchCatalog(Row, kw_only=True):
+    """A lot and its dates, for people to look up; decisions take a lot's dates from deliveries and counts."""
+
+    primary_key: ClassVar = ("store_id", "batch_code")
+
+    store_id: Id
+    batch_code: Id
+    shelf_id: Id
+    supplier_id: Id
+    received_date: CalendarDate
+    expiry_date: CalendarDate
+    standard_batch_size: Stock
+
+
+class Command(Row, kw_only=True):
+    """What a person asked of the store (ops.commands). ``what``: an object of contracts/commands.py."""
+
+    primary_key: ClassVar = ("store_id", "command_id")
+
+    store_id: Id
+    command_id: Uuid
+    who: Id
+    what: Json
+    at: WallMoment
+
+
+class CommandOutcome(MirrorRow, kw_only=True):
+    """What came of a command; exactly one row for each."""
+
+    primary_key: ClassVar = ("store_id", "command_id")
+
+    store_id: Id
+    command_id: Uuid
+    outcome: Literal["done", "refused"]
+    #: One sentence, for the person who asked.
+    reason: Text
+    at: Moment
+
+
 class JobProgress(Row, kw_only=True):
     """How far a job has sent its effects; written in the same Kafka transaction as they."""
 
@@ -474,9 +575,9 @@ class JobProgress(Row, kw_only=True):
     #: Number of the last extra cut taken after that step, by store; none: 0.
     cuts: dict[str, int] = {}
     #: By store and stage: the last cut that was sent before this epoch. Until then the job only catches up.
-    sent: dict[str, dict[str, tuple[int, int]]] = {}
+    sent: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
     #: By store: the cut up to which stages that are new to it say nothing.
-    now: dict[str, tuple[int, int]] = {}
+    now: Mapping[str, tuple[int, ...]] = {}
     #: Its stages; of one that several jobs name, the job of the highest epoch is in charge.
     stages: tuple[str, ...] = ()
     #: Last output offset by topic and partition.

@@ -24,6 +24,7 @@ STAGES: tuple[str, ...] = (
     "expired_removal",
     "shrink",
     "pos_flattener",
+    "daily_features",
 )
 
 

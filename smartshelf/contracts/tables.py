@@ -27,6 +27,8 @@ class Table:
     deletes: bool = True
     #: Where the table's name is not the topic's.
     topic_name: str = ""
+    #: Where the mirror below the Delta root is not the schema's folder and the table's name.
+    delta_path: str = ""
 
     @property
     def topic(self) -> Topic:
@@ -42,7 +44,7 @@ class Table:
         """Path of its mirror below the Delta root; None: facts and receipts stand in the archive as they came."""
         if self.direction == "source" or self.takes_facts or self.topic.name.startswith("pos_"):
             return None
-        return f"{FOLDERS[self.schema]}/{self.name}"
+        return self.delta_path or f"{FOLDERS[self.schema]}/{self.name}"
 
     @property
     def full_name(self) -> str:
@@ -57,6 +59,14 @@ TABLES: dict[str, Table] = {
         Table("state", "shelf_batch_state", r.ShelfBatchState, "sink"),
         Table("state", "wh_batch_state", r.WhBatchState, "sink"),
         Table("analytics", "daily_discounts", r.DailyDiscount, "sink", deletes=False),
+        Table(
+            "analytics",
+            "shelf_daily_features",
+            r.ShelfDailyFeature,
+            "sink",
+            deletes=False,
+            delta_path="curated/features_store",
+        ),
         Table("analytics", "availability_hourly", r.Availability, "sink", deletes=False),
         Table("ops", "shelf_restock_plan", r.RestockPlan, "sink", deletes=False),
         Table("ops", "order_proposals", r.OrderProposal, "sink", deletes=False),
@@ -64,6 +74,7 @@ TABLES: dict[str, Table] = {
         Table("ops", "wh_supplier_orders", r.SupplierOrder, "sink", deletes=False),
         Table("ops", "wh_supplier_receipts", r.SupplierReceipt, "sink", deletes=False),
         Table("ops", "alerts", r.Alert, "sink", deletes=False),
+        Table("ops", "command_outcomes", r.CommandOutcome, "sink", deletes=False),
         Table("ops", "pos_transactions", r.PosHeader, "sink", deletes=False, topic_name="pos_headers"),
         Table("ops", "pos_transaction_items", r.PosLine, "sink", deletes=False, topic_name="pos_lines"),
         Table("ops", "wh_events", r.WhEvent, "sink", deletes=False),
@@ -72,5 +83,7 @@ TABLES: dict[str, Table] = {
         Table("config", "shelf_profiles", r.ShelfProfile, "source"),
         Table("config", "shelf_policies", r.ShelfPolicy, "source"),
         Table("config", "wh_policies", r.WhPolicy, "source"),
+        Table("config", "batch_catalog", r.BatchCatalog, "source"),
+        Table("ops", "commands", r.Command, "source"),
     )
 }

@@ -47,7 +47,7 @@ def sent(rows: Iterable[JobProgress], stages: Iterable[str]) -> dict[str, dict[s
         for store, step in row.steps.items():
             cut, before = (step, row.cuts.get(store, 0)), row.sent.get(store, {}).get(stage)
             if before is not None:
-                found.setdefault(store, {})[stage] = max(cut, before)
+                found.setdefault(store, {})[stage] = max(cut, (before[0], before[1]))
             elif cut >= row.now.get(store, cut):
                 found.setdefault(store, {})[stage] = cut
     return found

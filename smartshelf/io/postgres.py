@@ -97,7 +97,7 @@ def copy_csv(connection: Connection, table: str, path: Path) -> int:
             if not header:
                 raise BadInput(f"{path} is empty", remedy="Build the data again: `smartshelf data build`.")
             file.seek(0)
-            return _copy(connection, table, header, file)
+            return copy_file(connection, table, header, file)
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist", remedy="Build the data: `smartshelf data build`.") from None
     except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError) as refused:
@@ -111,10 +111,11 @@ def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
         writer.writerow(columns)
         writer.writerows(rows)
         file.seek(0)
-        return _copy(connection, table, columns, file)
+        return copy_file(connection, table, columns, file)
 
 
-def _copy(connection: Connection, table: str, header: Sequence[str], file: Any) -> int:
+def copy_file(connection: Connection, table: str, header: Sequence[str], file: Any) -> int:
+    """COPY an open CSV file into the columns ``header`` of ``table``; returns its rows. Raises psycopg2.Error."""
     statement = sql.SQL("copy {} ({}) from stdin with (format csv, header)").format(
         identifier(table), sql.SQL(", ").join(map(sql.Identifier, header))
     )

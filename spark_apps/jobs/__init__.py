@@ -7,10 +7,14 @@ from typing import Any
 
 from smartshelf.contracts import stages as configured
 from smartshelf.errors import SettingError
-from smartshelf.io.offers import FILE, read_weekly
+from smartshelf.io.closing import FILE as CLOSING
+from smartshelf.io.closing import read_closing
+from smartshelf.io.offers import FILE as OFFERS
+from smartshelf.io.offers import read_weekly
 from smartshelf.settings import Settings
 from spark_apps.jobs.batch_state import BatchState
 from spark_apps.jobs.daily_discounts import DailyDiscounts
+from spark_apps.jobs.daily_features import DailyFeatures
 from spark_apps.jobs.expired_removal import ExpiredRemoval
 from spark_apps.jobs.pos_flattener import PosFlattener
 from spark_apps.jobs.refill_bridge import RefillBridge
@@ -35,9 +39,10 @@ STAGES: tuple[Stage[Any], ...] = (
     ExpiredRemoval(),
     Shrink(),
     PosFlattener(),
+    DailyFeatures(),
 )
-#: Jobs with a query of their own; delta_init only makes tables.
-OTHERS = ("delta_init", "raw_sinks", "mirrors")
+#: Jobs that are no stages: delta_init only makes tables, retention only looks now and then.
+OTHERS = ("delta_init", "raw_sinks", "mirrors", "retention")
 ALL, REST = "all", "rest"
 
 if tuple(stage.name for stage in STAGES) != configured.STAGES:
@@ -46,10 +51,11 @@ if tuple(stage.name for stage in STAGES) != configured.STAGES:
 
 def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
-    weekly = read_weekly(config.data_dir / FILE, config.sim_start)
+    weekly = read_weekly(config.data_dir / OFFERS, config.sim_start)
     chosen: dict[str, Stage[Any]] = {
         DailyDiscounts.name: DailyDiscounts(weekly),
         ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
+        DailyFeatures.name: DailyFeatures(weekly, read_closing(config.data_dir / CLOSING), config.calendar),
     }
     return tuple(chosen.get(stage.name, stage) for stage in STAGES)
 

@@ -27,10 +27,6 @@ Reason = Literal["weekly", "near_expiry"]
 WHOLE_SHELF = "*"
 #: Store -> Monday (ISO date) -> shelf -> discount 0-1.
 Weekly = Mapping[str, Mapping[str, Mapping[str, float]]]
-#: Weight of the newest day in the rate of sales: about the last week and a half counts.
-SMOOTHING = 0.2
-#: Share of a full shelf that is taken to sell in a day until a day has been seen.
-FIRST_GUESS = 0.1
 
 
 class State(msgspec.Struct):
@@ -78,10 +74,10 @@ class DailyDiscounts(Deciding[State]):
     def _new_day(self, state: State, step: Step) -> list[Output]:
         """What was sold yesterday is taken into what usually is."""
         if state.day >= 0 and step.k > 0:
-            for shelf_id in sorted({*state.rate, *state.sold}):
-                sold = float(state.sold.get(shelf_id, 0))
-                usual = state.rate.get(shelf_id, sold)
-                state.rate[shelf_id] = round(usual + SMOOTHING * (sold - usual), 6)
+            shelves = sorted({*state.rate, *state.sold})
+            sold = np.array([state.sold.get(shelf, 0) for shelf in shelves])
+            before = np.array([state.rate.get(shelf, np.nan) for shelf in shelves])
+            state.rate = dict(zip(shelves, pricing.usual_sales(before, sold).tolist(), strict=True))
         state.sold = {}
         state.day = day_of(step.at.date().isoformat())
         last = (step.at - FORGET_AFTER).date().isoformat()
@@ -127,8 +123,9 @@ class DailyDiscounts(Deciding[State]):
             profile = config.profiles.get(lot[0])
             if profile is None or lot[1] == UNKNOWN_LOT or lot in given:
                 continue
-            expected = state.rate.get(lot[0], FIRST_GUESS * profile.maximum_stock)
-            discount = float(pricing.markdown(left[[at]], units[[at]], np.array([expected]))[0])
+            usual = np.array([state.rate.get(lot[0], np.nan)])
+            expected = pricing.expected_sales(usual, np.array([profile.maximum_stock]))
+            discount = float(pricing.markdown(left[[at]], units[[at]], expected)[0])
             given.append(lot)
             outputs += _give(step, *lot, discount)
         return outputs

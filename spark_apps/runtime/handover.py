@@ -11,7 +11,7 @@ from typing import Any
 
 from smartshelf.contracts.control import Offsets
 from spark_apps.runtime import books
-from spark_apps.runtime.config import StoreConfig, Tables
+from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import CONFIG, RUNTIME, TASKS, Runtime
 from spark_apps.runtime.stage import TICKS, Stage, config_of, facts_of
@@ -79,11 +79,12 @@ def _take_pending(made: Runtime, reader: Runtime, topic: str) -> None:
 
 
 def _config(states: Sequence[Values], runtimes: Sequence[Runtime]) -> bytes:
-    rows: dict[str, Any] = {}
-    for values, runtime in zip(states, runtimes, strict=True):
-        if CONFIG in values:
-            rows = StoreConfig.load(values[CONFIG]).of_topics(runtime.positions.offsets) | rows
-    return StoreConfig(Tables(rows)).dump()
+    parts = [
+        (StoreConfig.load(values[CONFIG]), runtime.positions.offsets.keys())
+        for values, runtime in zip(states, runtimes, strict=True)
+        if CONFIG in values
+    ]
+    return StoreConfig.joined(parts).dump()
 
 
 def _least(positions: Sequence[Mapping[str, int]]) -> dict[str, int]:

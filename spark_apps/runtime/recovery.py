@@ -23,6 +23,7 @@ from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import job_progress, kafka
 from spark_apps.runtime import handover
+from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import NO_CUT, RUNTIME, Cut, Past, Runtime
 from spark_apps.runtime.processor import pack_values, unpack_values
 from spark_apps.runtime.stage import Stage
@@ -250,21 +251,49 @@ def _origins(
     return origins
 
 
+def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
+    """By store the state of one job brought forward last at or before a step; a store without one is left out."""
+    origins: dict[str, Mapping[str, Any]] = {}
+    for row in sorted(carried, key=lambda row: (row["step"], row["epoch"])):
+        if row["step"] <= steps.get(row["store_id"], -1):
+            origins[row["store_id"]] = row
+    return origins
+
+
+def positions_of(states: Mapping[str, Mapping[str, bytes]]) -> dict[str, Positions]:
+    """By store how far a state that was brought forward had read."""
+    return {store: Runtime.load(values[RUNTIME]).positions for store, values in states.items()}
+
+
+def needed_from(seen: Mapping[str, Positions], topic: str, count: int) -> dict[str, int]:
+    """The first offset of each partition that a store has not seen; 0 where one has seen nothing, or none lives there.
+
+    What a store further on has seen already it leaves out itself.
+    """
+    by_store = TOPICS[topic].by_store
+    return {
+        str(part): min(
+            (
+                positions.at(topic, part) + 1
+                for store, positions in seen.items()
+                if not by_store or kafka.partition_for_store(store, count) == part
+            ),
+            default=0,
+        )
+        for part in range(count)
+    }
+
+
 def _starting(
     origins: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Stage[Any]], partitions: Mapping[str, int]
 ) -> str:
-    """Where to read from so that no store misses a record; what one has seen already it leaves out itself."""
-    seen = {store: Runtime.load(_values(rows, stages)[RUNTIME]).positions for store, rows in origins.items()}
-    start: dict[str, dict[str, int]] = {}
-    for topic, count in partitions.items():
-        for partition in range(count):
-            readers = [
-                positions.at(topic, partition) + 1
-                for store, positions in seen.items()
-                if not TOPICS[topic].by_store or kafka.partition_for_store(store, count) == partition
-            ]
-            # A store that had nothing there yet has its first record still to come, or not.
-            start.setdefault(topic, {})[str(partition)] = min(readers, default=0) or EARLIEST
+    """Where to read from so that no store misses a record."""
+    seen = positions_of({store: _values(rows, stages) for store, rows in origins.items()})
+    start = {
+        # A store that had nothing there yet has its first record still to come, or not.
+        topic: {part: offset or EARLIEST for part, offset in needed_from(seen, topic, count).items()}
+        for topic, count in partitions.items()
+    }
     return msgspec.json.encode(start).decode()
 
 

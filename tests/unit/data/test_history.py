@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import date
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from data import history, panel
@@ -13,6 +15,8 @@ from data.catalogue import expand, load_catalogue
 from data.discounts import weekly_discounts
 from data.history import History, live_until
 from producers import shoppers
+from smartshelf.domain import features
+from smartshelf.io.closing import DAILY, closing_table, read_closing
 
 CATALOGUE = load_catalogue()
 PROFILES = expand(CATALOGUE)
@@ -90,6 +94,22 @@ def test_a_stock_out_has_minutes_and_an_event(year: History) -> None:
     assert (year.of_year("lost_demand_qty")[year.of_year("stockout_minutes") == 0] == 0).all()
 
 
+def test_filling_shelves_for_the_stock_take_is_no_alert(year: History) -> None:
+    by_day = year.of_year("shelf_alerts").sum(axis=1)
+    assert by_day[-7:].mean() == pytest.approx(by_day[-60:-7].mean(), rel=0.5)
+
+
+def test_the_last_days_are_kept_for_the_live_store_to_run_on_from(year: History, tmp_path: Path) -> None:
+    pq.write_table(closing_table("S01", panel.closing(PROFILES, year)), tmp_path / "closing.parquet")
+    kept = read_closing(tmp_path / "closing.parquet")["S01"]
+    assert kept.last_day == date(2025, 12, 31)
+    assert kept.shelf_ids == PROFILES.shelf_id.tolist()
+    for name in DAILY:
+        assert (kept.daily[name] == year.of_year(name)[-features.ALERT_DAYS :]).all()
+    assert (kept.reorder_point == year.of_year("wh_reorder_point_qty")[-1]).all()
+    assert (kept.is_short == year.of_year("is_warehouse_alert")[-1]).all()
+
+
 def test_the_same_seed_gives_the_same_year_and_another_seed_another() -> None:
     once, again, other = lived(days=30), lived(days=30), lived(seed=2, days=30)
     assert (once.of_year("sales_qty") == again.of_year("sales_qty")).all()
@@ -140,7 +160,7 @@ def test_the_table_has_one_row_per_shelf_and_day_and_the_columns_of_the_data_dic
     assert (rows["feature_date"] == rows["feature_date"][:, :1]).all()
     assert str(rows["feature_date"][0, 0])[:10] == "2025-01-01"
     assert len(panel.SCHEMA.names) == 44
-    spelled = str(panel.__doc__).replace("sales_last_1d, _7d, _14d", "sales_last_1d, sales_last_7d, sales_last_14d")
+    spelled = str(features.__doc__).replace("sales_last_1d, _7d, _14d", "sales_last_1d, sales_last_7d, sales_last_14d")
     assert [name for name in panel.SCHEMA.names if name not in spelled] == []
 
 
