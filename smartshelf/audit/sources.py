@@ -199,7 +199,9 @@ def _fold_archive(config: Settings, cut: Cut, facts: Facts, topic: Topic, start:
             counted = row["event_type"] == "count" and row["location"] == "store"
             facts.book(row["store_id"], _moved(row), row["timestamp"], row["shelf_id"] if counted else None)
             if row["event_type"] in _NOTED:
-                facts.note(_event(row))
+                event = _event(row)
+                facts.note(event)
+                facts.take(event)
 
 
 def _event(row: Mapping[str, Any]) -> Event:
