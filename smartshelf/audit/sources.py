@@ -28,6 +28,7 @@ from smartshelf.contracts.topics import FACTS, TOPICS, Topic
 from smartshelf.domain import ledger
 from smartshelf.domain.ledger import Moved
 from smartshelf.domain.lots import LotPlace
+from smartshelf.domain.shelf import shelves_of
 from smartshelf.errors import Unavailable
 from smartshelf.io import delta, kafka, postgres
 from smartshelf.settings import Settings
@@ -84,6 +85,10 @@ class Facts:
     beyond: int = 0
     #: Units that left the backroom's books as expired and that staff have not thrown away yet.
     leaving: Counter[LotKey] = field(default_factory=Counter)
+    #: Shelves of which files or foreign systems have told: the simulated world knows nothing of that.
+    told: set[ShelfKey] = field(default_factory=set)
+    #: Those of which such a fact came after the last tick: their states may show it already.
+    ahead: set[ShelfKey] = field(default_factory=set)
     #: Every ``wh_out`` by event_id.
     taken: Rows = field(default_factory=dict)
     #: Kafka's first offsets: what lay before them was put away.
@@ -114,6 +119,7 @@ class Facts:
 
     def note(self, fact: Event) -> None:
         """Remember what the comparison with the world needs."""
+        self.told |= _told_from_outside(fact)
         if isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.qty
         elif isinstance(fact, Removal) and fact.location == "warehouse":
@@ -131,6 +137,7 @@ class Facts:
             self.take(fact)
         elif not cut.refuses(topic, partition, offset):
             self.beyond += 1
+            self.ahead |= _told_from_outside(fact)
 
 
 def facts_put_away(config: Settings, cut: Cut) -> Facts:
@@ -165,6 +172,11 @@ def facts_in_kafka(config: Settings, cut: Cut, before: Facts) -> Facts:
         if letter.seq is not None and letter.source and Evidence.is_own(letter.source):
             facts.sequences.add(letter.source, letter.origin.partition("/")[0], letter.seq)
     return facts
+
+
+def _told_from_outside(fact: Event) -> set[ShelfKey]:
+    outside = Evidence.is_outside(fact.source)
+    return {ShelfKey(fact.store_id, shelf_id) for shelf_id in shelves_of(fact)} if outside else set()
 
 
 def _dead_letters(config: Settings) -> Iterator[DeadLetter]:

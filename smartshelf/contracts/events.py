@@ -223,13 +223,19 @@ class WriteOff(Event, tag="write_off", kw_only=True, frozen=True):
 
 
 class OrderRequest(Event, tag="order", kw_only=True, frozen=True):
-    """A proposal: order so many units at a cutoff; 0 withdraws the former one."""
+    """A proposal: order so many units at a cutoff; 0: order none. The latest of each proposer counts.
+
+    A rule tells the figures it follows from: position, reorder point and order-up-to level, in units.
+    """
 
     shelf_id: Id
     qty: Stock
     cutoff_ts: Moment
     proposed_by: ProposedBy
     why: Text
+    inventory_position: int | None = None
+    reorder_point_qty: Stock | None = None
+    order_up_to_qty: Stock | None = None
 
 
 class Reserve(Event, tag="reserve", kw_only=True, frozen=True):
@@ -302,8 +308,14 @@ class Evidence:
     DEAD_LETTERS: ClassVar[str] = "deadletters"
     WORLD_PREFIX: ClassVar[str] = "world:"
     JOB_PREFIX: ClassVar[str] = "job:"
+    INGEST_PREFIX: ClassVar[str] = "ingest:"
 
     @classmethod
     def is_own(cls, source: str) -> bool:
         """Whether this source numbers its events without gap (ours do, foreign ones need not)."""
-        return source in (cls.INIT, cls.DEAD_LETTERS) or source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))
+        return source.startswith(cls.INGEST_PREFIX) or not cls.is_outside(source)
+
+    @classmethod
+    def is_outside(cls, source: str) -> bool:
+        """Whether the simulated world knows nothing of what this source tells: files and foreign systems."""
+        return source not in (cls.INIT, cls.DEAD_LETTERS) and not source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))

@@ -167,7 +167,7 @@ class Shop:
         assert facts.beyond == 0
         return [
             *books.unbalanced(facts.balances),
-            *run.states_against(facts.balances, sources.as_balances("states", tables), tables),
+            *run.states_against(facts, sources.as_balances("states", tables), tables),
         ]
 
 
