@@ -139,7 +139,7 @@ def _pss_mb(pid: int) -> float:
 
 
 def _files(folders: Iterable[Path]) -> list[int]:
-    """Bytes on disk of all files below (Kafka's are made larger than what they hold); what goes meanwhile is left out."""
+    """Bytes on disk of all files below (Kafka makes its own larger than their content); what goes meanwhile is not."""
     sizes = []
     for folder in folders:
         for path in folder.rglob("*"):
