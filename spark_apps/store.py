@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -70,12 +71,15 @@ def start(
     generation = recovery.choose(checkpoints, job, stages, known, epoch=config.epoch, starting=config.starting_offsets)
     folder, progress = checkpoints.path(generation.epoch), known.jobs.get(job)
     job_state = DeltaSink(tables.job_state_path(config.delta_root), JOB_STATE)
-    effects = effects_class(job, generation, writer, lambda: recovery.checkpoint_id(folder), progress, job_state)
+    stores = partial(sources.known_stores, config)
+    effects = effects_class(
+        job, generation, writer, lambda: recovery.checkpoint_id(folder), progress, job_state, stores
+    )
     is_new = recovery.last_batch(folder, "commits") < 0
     initial = (
         recovery.states_to_start_from(generation, stages, known.carried()) if is_new and generation.origins else []
     )
-    rows = _rows(session, config, stages, generation, topics, initial)
+    rows = _rows(session, config, stages, generation, topics, stores(), initial)
     query = (
         rows.writeStream.queryName(job)
         .outputMode("update")
@@ -122,9 +126,10 @@ def _rows(
     stages: Sequence[Stage[Any]],
     generation: recovery.Generation,
     topics: frozenset[str],
+    stores: frozenset[str],
     initial: list[tuple[str, bytes]],
 ) -> DataFrame:
-    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), config.stores)
+    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), stores)
     processor = StoreProcessor(
         stages,
         epoch=generation.epoch,
