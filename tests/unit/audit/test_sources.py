@@ -60,8 +60,8 @@ def test_what_a_stage_decides_in_the_last_step_counts_with_the_next_and_is_liste
     facts, cut = sources.Facts(Balances("kafka")), Cut({"S01": tick}, frozenset())
     for offset, step in enumerate((6, 7, 8), 10):
         out = e.WhOut(
-            event_id=f"o{step}", schema_version=1, store_id="S01", timestamp=AT, source="job:restock_manager", step=step,
-            shelf_id="A", batch_code="L1", qty=step, plan_id="P", due_ts=AT,
+            event_id=f"o{step}", schema_version=1, store_id="S01", timestamp=AT, source="job:restock_manager",
+            step=step, shelf_id="A", batch_code="L1", qty=step, plan_id="P", due_ts=AT,
         )  # fmt: skip
         facts.take_in(out, cut, "wh_events", 0, offset)
     assert facts.balances.units(SHELF, Place.ON_THE_WAY) == 6
