@@ -13,6 +13,7 @@ from typing import Any, Literal
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
+from psycopg2.extras import execute_values
 from sqlalchemy import URL, Engine, create_engine
 
 from smartshelf.contracts.render.connect import SLOT
@@ -85,6 +86,39 @@ def answers(config: Settings, role: Role = "owner") -> bool:
 def identifier(table: str) -> sql.Composable:
     """``schema.table``, quoted."""
     return sql.Identifier(*table.split("."))
+
+
+def upsert(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    among: str = "true",
+) -> int:
+    """Insert rows, or update those with the same key; returns how many were new or changed: equal ones are left alone.
+
+    ``key``: columns or expressions of a unique index, ``among``: the index's condition; both are code, never input.
+    Raises BadInput with the reason when the table refuses a row; the caller's transaction is then lost.
+    """
+    names = list(map(sql.Identifier, columns))
+    statement = sql.SQL(
+        "insert into {table} as t ({names}) values %s on conflict ({key}) where {among} do update set {updates} "
+        "where ({olds}) is distinct from ({news}) returning 1"
+    ).format(
+        table=identifier(table),
+        names=sql.SQL(", ").join(names),
+        key=sql.SQL(", ".join(key)),
+        among=sql.SQL(among),
+        updates=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in names),
+        olds=sql.SQL(", ").join(sql.SQL("t.{}").format(name) for name in names),
+        news=sql.SQL(", ").join(sql.SQL("excluded.{}").format(name) for name in names),
+    )
+    try:
+        with connection.cursor() as cursor:
+            return len(execute_values(cursor, statement.as_string(connection), rows, page_size=1_000, fetch=True))
+    except (psycopg2.DataError, psycopg2.IntegrityError) as refused:
+        raise BadInput(f"The table {table} refuses a row", value=_reason(refused)) from refused
 
 
 def copy_csv(connection: Connection, table: str, path: Path) -> int:
