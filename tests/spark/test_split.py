@@ -66,6 +66,8 @@ def test_three_processes_decide_what_one_decides_and_one_goes_on_from_there(
     begun = time.monotonic()
     for process, jobs in zip(split_store, SPLIT, strict=True):
         process.start(jobs)
+        # One after the other: Spark gives a Python worker ten seconds to start, whatever else the machine does.
+        process.until(lambda process=process: " ready" in process.said(), "it to be ready")
     store.until_step(patience=400, S01=SPLIT_UNTIL)
     print(f"split over three processes: {SPLIT_UNTIL} steps in {time.monotonic() - begun:.0f} s")
     assert [process.stop() for process in split_store] == [0, 0, 0]
