@@ -10,9 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
-from psycopg2.extras import execute_values
 
 from producers import replay as feeds
 from simulated_time.store import Clock
@@ -56,6 +54,8 @@ def replay(
     with postgres.connect(config, "owner", "replay") as connection:
         register(connection, [profile for store in feed.stores.values() for profile in store.profiles])
         rows = reference.config_rows(connection, tuple(stores))
+    with postgres.connect(config, "owner", "replay") as connection:
+        tell_again(connection)
     say("profiles are in config.shelf_profiles")
     now_ms = read_position(client).t_ms or 0
     feeds.ask_to_join(client, feeds.make_bodies(feed, now_ms, config.seed, rows))
@@ -72,14 +72,19 @@ def replay(
         typer.echo(json.dumps({"stores": stores, "shelves": shelves, "days": feed.days}))
 
 
+def tell_again(connection: Connection) -> None:
+    """Let capture repeat the policies for all stores: a new store has heard nothing of what was told before it came.
+
+    Each topic then ends with a record for all stores (a deletion), so that new stores have seen as much as others.
+    """
+    with connection.cursor() as cursor:
+        for table in ("config.shelf_policies", "config.wh_policies"):
+            cursor.execute(f"update {table} set active = active where store_id is null")
+            cursor.execute(f"insert into {table} (active) values (false) returning policy_id")
+            cursor.execute(f"delete from {table} where policy_id = %s", cursor.fetchone())
+
+
 def register(connection: Connection, profiles: Sequence[ShelfProfile]) -> None:
     """Write the profiles; a replay that was broken off before may have left some of them."""
-    columns = ShelfProfile.__struct_fields__
-    updates = [name for name in columns if name not in ShelfProfile.primary_key]
-    statement = sql.SQL("insert into config.shelf_profiles ({}) values %s on conflict ({}) do update set {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(", ").join(map(sql.Identifier, ShelfProfile.primary_key)),
-        sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in updates),
-    )
-    with connection.cursor() as cursor:
-        execute_values(cursor, statement.as_string(connection), [msgspec.structs.astuple(each) for each in profiles])
+    rows = map(msgspec.structs.astuple, profiles)
+    postgres.upsert(connection, "config.shelf_profiles", ShelfProfile.__struct_fields__, ShelfProfile.primary_key, rows)
