@@ -132,6 +132,11 @@ class Settings(BaseModel):
     mirror_trigger_ms: int = Field(2_000, alias="MIRROR_TRIGGER_MS", ge=0, description="real milliseconds")
     raw_trigger_ms: int = Field(15_000, alias="RAW_TRIGGER_MS", ge=0, description="real milliseconds")
     fact_partitions: int = Field(1, alias="FACT_PARTITIONS", ge=1, le=256)
+    spark_split: str = Field(
+        "",
+        alias="SPARK_SPLIT",
+        description="jobs of each Spark process, with commas, processes with slashes, one of them `rest`; empty: one",
+    )
     dash_refresh_ms: int = Field(2_000, alias="DASH_REFRESH_MS", ge=250, description="real milliseconds")
 
     # Where things are
@@ -165,6 +170,11 @@ class Settings(BaseModel):
     def checkpoints(self) -> Path:
         """Root folder of Spark's checkpoints."""
         return self.checkpoints_dir or self.delta_root / "_checkpoints"
+
+    @property
+    def spark_parts(self) -> tuple[str, ...]:
+        """The jobs of each Spark process, as ``SPARK_SPLIT`` names them."""
+        return tuple(part.strip() for part in self.spark_split.split("/"))
 
     @property
     def sim_end(self) -> datetime:
