@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from smartshelf.contracts import events as e
-from smartshelf.contracts.control import Task
 from tests.worlds import DAY_STEPS, STORE, facts_of, lived, log_of, opened, small_body, tasks_of_the_day
 
 
@@ -108,16 +107,6 @@ def test_an_order_arrives_at_the_dock_with_its_dates(day) -> None:
     assert (arrival.order_id, arrival.batch_code, arrival.qty) == ("o-1", "TESTEN0003-N", 20)
     assert (arrival.received_date, arrival.expiry_date) == ("2026-01-01", "2026-01-11")
     assert world.shelf("TESTEN0003").in_backroom == 50
-
-
-def test_an_order_for_a_shelf_that_was_never_built_brings_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    store = opened(small_body(visits=0))
-    order = Task(
-        task_id="t", kind="order", store_id="S01", step=1, do_at=10, shelf_id="NEWSHE0001", quantity=20, plan_id="o"
-    )  # fmt: skip
-    lived(store, 20, tasks=[order])
-    assert not facts_of(store, e.WhIn)
-    assert "NEWSHE0001" in caplog.text
 
 
 def test_zones_report_every_five_minutes_day_and_night(day) -> None:
