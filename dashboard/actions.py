@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
 
@@ -41,6 +41,34 @@ def perform(feed: Feed, order: Order) -> Outcome:
         return Outcome(False, "Redis does not answer; nothing was changed.")
     finally:
         feed.clock.forget()
+
+
+class AskedFor(NamedTuple):
+    """A command that is entered and not answered yet."""
+
+    store_id: str
+    command_id: str
+    alert_id: str
+
+
+def ask(feed: Feed, store_id: str, who: str, what: Mapping[str, Any]) -> AskedFor | Outcome:
+    """Enter a command for the store; an outcome only when it could not even be entered."""
+    try:
+        return AskedFor(store_id, feed.source.ask(store_id, who, what), str(what.get("alert_id", "")))
+    except SmartShelfError as problem:
+        return Outcome(False, f"{problem.what.rstrip('.')}. Nothing was changed.")
+
+
+def answer(feed: Feed, asked: AskedFor) -> Outcome | None:
+    """What came of a command; None while the store has not said, or cannot be asked."""
+    try:
+        found = feed.source.answer(asked.store_id, asked.command_id)
+    except SmartShelfError:
+        return None
+    if found is None:
+        return None
+    feed.alerts(asked.store_id).forget()
+    return Outcome(found.outcome == "done", found.reason)
 
 
 def pause(clock: ClockControl) -> str:

@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from functools import cached_property, lru_cache, partial
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import redis
+from psycopg2 import IntegrityError
 from psycopg2.errors import InsufficientPrivilege, UndefinedTable
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from data.catalogue import expand, load_catalogue
 from simulated_time.store import Clock, Status
-from smartshelf.errors import Unavailable
-from smartshelf.io import postgres
+from smartshelf.errors import BadInput, Unavailable
+from smartshelf.io import people, postgres
+from smartshelf.io.people import Answer, OpenAlert
 from smartshelf.io.redis_stream import connect as connect_redis
 from smartshelf.settings import Settings, settings
 
@@ -156,6 +158,13 @@ class Source(Protocol):
 
     def clock(self) -> Status: ...
 
+    def alerts(self, store_id: str) -> list[OpenAlert]: ...
+
+    def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
+        """Enter a command and return its id; BadInput when Postgres does not take it."""
+
+    def answer(self, store_id: str, command_id: str) -> Answer | None: ...
+
 
 class ServerSource:
     """The store's own servers: Postgres as the read-only analyst, the clock in Redis."""
@@ -166,6 +175,11 @@ class ServerSource:
     @cached_property
     def _engine(self) -> Engine:
         return postgres.engine(self._config, "analyst", "dashboard", pool_size=2, max_overflow=1)
+
+    @cached_property
+    def _writer(self) -> Engine:
+        """Postgres as the role that may enter commands."""
+        return postgres.engine(self._config, "app", "dashboard", pool_size=1, max_overflow=1)
 
     @cached_property
     def control(self) -> Clock:
@@ -180,6 +194,18 @@ class ServerSource:
         with readable_postgres(), self._engine.connect() as connection:
             rows = connection.exec_driver_sql(PROFILES_SQL).all()
         return gathered(Profile(*row)._replace(item_price=float(row[8]), item_weight=float(row[7])) for row in rows)
+
+    def alerts(self, store_id: str) -> list[OpenAlert]:
+        with readable_postgres(), self._engine.connect() as connection:
+            return people.open_alerts(connection, store_id)
+
+    def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
+        with readable_postgres(), self._writer.begin() as connection:
+            return people.enter(connection, store_id, who, what)
+
+    def answer(self, store_id: str, command_id: str) -> Answer | None:
+        with readable_postgres(), self._engine.connect() as connection:
+            return people.answer(connection, store_id, command_id)
 
     def clock(self) -> Status:
         try:
@@ -198,6 +224,8 @@ def readable_postgres() -> Iterator[None]:
             raise Unavailable("The tables are not there yet: the store is being set up") from failed
         if isinstance(failed.orig, InsufficientPrivilege):
             raise Unavailable("The read-only role may not read the live tables yet") from failed
+        if isinstance(failed.orig, IntegrityError):
+            raise BadInput(str(failed.orig).splitlines()[0]) from failed
         raise Unavailable("Postgres does not answer") from failed
 
 
@@ -294,21 +322,29 @@ class Feed:
     """Everything the pages read, shared by all of them."""
 
     def __init__(self, source: Source, config: Settings) -> None:
-        self._source, self.config = source, config
+        self.source, self.config = source, config
         self.control = source.control
         # A little less than the pages' period: each refresh of a single page finds something new.
         self.ttl = 0.9 * config.dash_refresh_ms / 1000
         self.clock = LastKnown(source.clock, self.ttl)
         self.profiles = LastKnown(source.profiles, PROFILES_EVERY)
         self._stores: dict[str, StoreFeed] = {}
+        self._alerts: dict[str, LastKnown[list[OpenAlert]]] = {}
         self._lock = threading.Lock()
 
     def store(self, store_id: str) -> StoreFeed:
         """The live rows of a store."""
         with self._lock:
             if store_id not in self._stores:
-                self._stores[store_id] = StoreFeed(self._source, store_id, self.ttl)
+                self._stores[store_id] = StoreFeed(self.source, store_id, self.ttl)
             return self._stores[store_id]
+
+    def alerts(self, store_id: str) -> LastKnown[list[OpenAlert]]:
+        """The alerts of a store that still need somebody."""
+        with self._lock:
+            if store_id not in self._alerts:
+                self._alerts[store_id] = LastKnown(partial(self.source.alerts, store_id), self.ttl)
+            return self._alerts[store_id]
 
     def stores(self) -> list[str]:
         """Ids of all stores that have profiles, else those of the settings."""

@@ -15,7 +15,7 @@ from producers.body import Body
 from producers.memory import MemoryStore
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Done, Task, Tick
-from smartshelf.contracts.rows import Alert, RestockPlan, Row, ShelfPolicy, key_json
+from smartshelf.contracts.rows import Alert, Command, CommandOutcome, RestockPlan, Row, ShelfPolicy, key_json
 from smartshelf.contracts.topics import STREAMS, TOPICS
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.engine import StoreEngine
@@ -106,6 +106,23 @@ class Loop:
     def edit(self, policy: ShelfPolicy) -> None:
         """A policy edit while the clock stands: the bridge cuts once more."""
         self.configure(policy)
+        self.cut_again()
+
+    def command(self, who: str = "ANNA", *, command_id: str | None = None, at: datetime = START, **what: Any) -> str:
+        """What a person asks for, at the end of the running step; returns the command's id."""
+        command_id = command_id or f"command-{self.offsets['commands']}"
+        asked = msgspec.json.encode(what).decode()
+        row = Command(store_id=self.store_id, command_id=command_id, who=who, what=asked, at=at)
+        self._waiting.append(self._record("commands", row))
+        return command_id
+
+    def outcome(self, command_id: str) -> CommandOutcome:
+        """What came of a command; exactly one row may tell it."""
+        (answer,) = [row for row in self.sent(CommandOutcome) if row.command_id == command_id]
+        return answer
+
+    def cut_again(self) -> None:
+        """While the clock stands, the bridge cuts once more for what people have entered."""
         self.extra_cuts += 1
         self._end(self.worlds.position.step, n=self.extra_cuts)
 

@@ -16,6 +16,7 @@ from smartshelf.contracts.types import (
     Counter,
     Grams,
     Id,
+    Json,
     Moment,
     Money,
     Percent,
@@ -513,6 +514,45 @@ class WhPolicy(Row, kw_only=True):
     notes: Text | None = None
     created_at: WallMoment | None = None
     updated_at: WallMoment | None = None
+
+
+class BatchCatalog(Row, kw_only=True):
+    """A lot and its dates, for people to look up; decisions take a lot's dates from deliveries and counts."""
+
+    primary_key: ClassVar = ("store_id", "batch_code")
+
+    store_id: Id
+    batch_code: Id
+    shelf_id: Id
+    supplier_id: Id
+    received_date: CalendarDate
+    expiry_date: CalendarDate
+    standard_batch_size: Stock
+
+
+class Command(Row, kw_only=True):
+    """What a person asked of the store (ops.commands). ``what``: an object of contracts/commands.py."""
+
+    primary_key: ClassVar = ("store_id", "command_id")
+
+    store_id: Id
+    command_id: Uuid
+    who: Id
+    what: Json
+    at: WallMoment
+
+
+class CommandOutcome(MirrorRow, kw_only=True):
+    """What came of a command; exactly one row for each."""
+
+    primary_key: ClassVar = ("store_id", "command_id")
+
+    store_id: Id
+    command_id: Uuid
+    outcome: Literal["done", "refused"]
+    #: One sentence, for the person who asked.
+    reason: Text
+    at: Moment
 
 
 class JobProgress(Row, kw_only=True):

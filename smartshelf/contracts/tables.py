@@ -74,6 +74,7 @@ TABLES: dict[str, Table] = {
         Table("ops", "wh_supplier_orders", r.SupplierOrder, "sink", deletes=False),
         Table("ops", "wh_supplier_receipts", r.SupplierReceipt, "sink", deletes=False),
         Table("ops", "alerts", r.Alert, "sink", deletes=False),
+        Table("ops", "command_outcomes", r.CommandOutcome, "sink", deletes=False),
         Table("ops", "pos_transactions", r.PosHeader, "sink", deletes=False, topic_name="pos_headers"),
         Table("ops", "pos_transaction_items", r.PosLine, "sink", deletes=False, topic_name="pos_lines"),
         Table("ops", "wh_events", r.WhEvent, "sink", deletes=False),
@@ -82,5 +83,7 @@ TABLES: dict[str, Table] = {
         Table("config", "shelf_profiles", r.ShelfProfile, "source"),
         Table("config", "shelf_policies", r.ShelfPolicy, "source"),
         Table("config", "wh_policies", r.WhPolicy, "source"),
+        Table("config", "batch_catalog", r.BatchCatalog, "source"),
+        Table("ops", "commands", r.Command, "source"),
     )
 }

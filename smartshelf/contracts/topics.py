@@ -17,7 +17,8 @@ from smartshelf.contracts import rows as r
 from smartshelf.contracts.control import Done, Task, Tick
 
 DAY_MS = 86_400_000
-Kind = Literal["fact", "state", "config", "control", "internal"]
+#: ``config``: what decisions read of people's tables; ticks name its offsets. ``reference``: what only people read.
+Kind = Literal["fact", "state", "config", "reference", "control", "internal"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ TOPICS: dict[str, Topic] = {
         state("wh_supplier_receipts", "supplier_manager", "What was received", r.SupplierReceipt),
         state("shelf_daily_features", "daily_features", "A closed day of every shelf", r.ShelfDailyFeature),
         state("availability_hourly", "daily_features", "On-shelf availability by aisle and hour", r.Availability),
+        state("command_outcomes", "the stage that a command is for", "What came of each command", r.CommandOutcome),
         log("alerts", "alert rules", "What needs attention, with its whole life", r.Alert),
         log("pos_headers", "pos_flattener", "Receipts", r.PosHeader),
         log("pos_lines", "pos_flattener", "Lines of receipts", r.PosLine),
@@ -174,6 +176,23 @@ TOPICS: dict[str, Topic] = {
             "people (config.wh_policies)",
             "Reorder rules",
             row=r.WhPolicy,
+            compacted=True,
+        ),
+        Topic(
+            "commands",
+            "config",
+            "primary key",
+            "people (ops.commands)",
+            "What people ask of the store",
+            row=r.Command,
+        ),
+        Topic(
+            "batch_catalog",
+            "reference",
+            "primary key",
+            "people and receipts (config.batch_catalog)",
+            "Lots and their dates",
+            row=r.BatchCatalog,
             compacted=True,
         ),
         Topic(

@@ -27,6 +27,8 @@ Weight = Annotated[float, Meta(gt=0, le=1_000_000, description="grams")]
 Money = Annotated[float, Meta(ge=0, le=10_000_000, description="EUR", extra={"decimal": (12, 2)})]
 Share = Annotated[float, Meta(ge=0, le=1, description="ratio 0-1")]
 Percent = Annotated[float, Meta(ge=0, le=100, description="percent 0-100")]
+#: A JSON document as text, so that flat rows can carry it.
+Json = Annotated[str, Meta(max_length=16_000, description="JSON as text", extra={"sql": "json"})]
 CalendarDate = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="ISO date", extra={"sql": "date"})]
 
 encode = msgspec.json.Encoder().encode

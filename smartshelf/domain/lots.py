@@ -179,6 +179,21 @@ class LotBook:
             date_of(int(self.expiry_day[row])),
         )
 
+    def on_shelf(self, shelf_id: str, batch_code: str, in_baskets: int) -> int | None:
+        """Units of a lot that should lie on its shelf; None when no such lot is known.
+
+        Sensors do not tell lots apart: what is in baskets is taken to be of the first-expiring lots.
+        """
+        if (shelf_id, batch_code) not in self.row_of or batch_code == UNKNOWN_LOT:
+            return None
+        carried = max(in_baskets, 0)
+        for lot in self.in_store(shelf_id):
+            taken = min(carried, lot.quantity)
+            if lot.batch_code == batch_code:
+                return lot.quantity - taken
+            carried -= taken
+        return int(self.units[self.row_of[shelf_id, batch_code], LotPlace.STORE])
+
     def total(self, shelf_id: str, place: LotPlace) -> int:
         """Units of a shelf's product in one place, the unknown lot included."""
         return sum(int(self.units[row, place]) for row in self.index.rows_of.get(shelf_id, ()))

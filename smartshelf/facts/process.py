@@ -115,7 +115,8 @@ class Process:
                 remedy="Run `smartshelf data build`, or set STORES.",
             )
         for topic in CONFIG:
-            self._configure(topic, folder / f"{topic.name}.csv")
+            if topic.compacted:  # commands come while the store lives
+                self._configure(topic, folder / f"{topic.name}.csv")
         facts = opening.opening_facts(profiles, lots, self.start)
         mark = Mark(epoch=config.epoch, k_from=0, k=0, t=self.start, stores=tuple(sorted(config.stores)), streams={})
         start_ms = int(self.start.timestamp() * 1000)

@@ -45,6 +45,7 @@ class ExpiredRemoval(Deciding[State]):
     name: ClassVar = "expired_removal"
     facts: ClassVar = frozenset({"shelf_events"})
     books: ClassVar = True
+    config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"proposals"})
     made: ClassVar = State
 
@@ -54,7 +55,7 @@ class ExpiredRemoval(Deciding[State]):
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
-        outputs: list[Output] = []
+        outputs = state.alerts.obey(state.pen, self.name, config, step)
         for fact in facts:
             if isinstance(fact, e.Removal):
                 subject = f"{fact.shelf_id}|{fact.batch_code}|{fact.location}"

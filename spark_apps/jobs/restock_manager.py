@@ -2,27 +2,31 @@
 
 A ``restock`` proposal opens a shelf's plan, unless it has one. A plan takes the first-expiring lots, never one that
 would expire on its way, and waits with the rest until stock arrives. A ``write_off`` takes an expired lot out.
+People may cancel what a plan still waits for (its shelf then gets no new one during the policy's cooldown), and
+count what the backroom holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 import msgspec
 import numpy as np
 
 from smartshelf.contracts import events as e
+from smartshelf.contracts.commands import Asked, CancelPlan, CountShelf
 from smartshelf.contracts.ids import stable_id
 from smartshelf.contracts.ledger import Place
 from smartshelf.contracts.rows import RestockPlan
 from smartshelf.domain import fefo
-from smartshelf.domain.lots import LotPlace
+from smartshelf.domain.lots import UNKNOWN_LOT, LotPlace
+from smartshelf.domain.shelf import micros
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Step
-from spark_apps.runtime.writing import Deciding, Pen, gone, lead, row, task
+from spark_apps.runtime.writing import Adjusted, Deciding, Pen, gone, lead, outcome, row, task
 
 TOPIC = "shelf_restock_plan"
 
@@ -38,11 +42,13 @@ class Plan(msgspec.Struct):
     reserved: int = 0
     #: Status, taken and wanted units as the row was last sent.
     told: tuple[str, int, int] = ("", 0, 0)
+    #: Who canceled the rest of it.
+    canceled_by: str = ""
 
     @property
     def waiting(self) -> int:
         """Units still to be taken from the backroom."""
-        return self.row.suggested_qty - self.taken
+        return 0 if self.canceled_by else self.row.suggested_qty - self.taken
 
 
 class State(msgspec.Struct):
@@ -51,6 +57,9 @@ class State(msgspec.Struct):
     plans: dict[str, Plan] = {}
     #: Day (ISO) -> plans closed then, whose rows leave the topic later.
     closed: dict[str, list[str]] = {}
+    #: Shelf whose plan somebody canceled -> until when it gets no other, microseconds since 1970.
+    canceled: dict[str, int] = {}
+    adjusted: Adjusted = msgspec.field(default_factory=Adjusted)
 
 
 class RestockManager(Deciding[State]):
@@ -58,6 +67,7 @@ class RestockManager(Deciding[State]):
 
     name: ClassVar = "restock_manager"
     facts: ClassVar = frozenset({"proposals", "shelf_events"})
+    config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "commands"})
     books: ClassVar = True
     writes: ClassVar = frozenset({"wh_events", "proposals"})
     made: ClassVar = State
@@ -65,11 +75,12 @@ class RestockManager(Deciding[State]):
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
-        if step.n:
-            # What step k has taken is not in the books yet.
-            return state, []
         desk = _Desk(state, config, step, books)
-        outputs = desk.forget()
+        outputs = desk.obey(config.commands_for(self.name))
+        if step.n:
+            # What step k has taken is not in the books yet: nothing more is picked.
+            return state, outputs
+        outputs += desk.forget()
         outputs += desk.write_off([fact for fact in facts if isinstance(fact, e.WriteOff)])
         desk.place([fact for fact in facts if isinstance(fact, e.Refill)])
         desk.open([fact for fact in facts if isinstance(fact, e.Restock)])
@@ -85,10 +96,57 @@ class _Desk:
         #: Shelves whose plan may have something new to do.
         self.looked_at = {shelf for shelf in books.touched if shelf in state.plans}
 
+    def obey(self, commands: Sequence[Asked]) -> list[Output]:
+        """Do what people asked; each command gets its outcome."""
+        outputs: list[Output] = []
+        for asked in commands:
+            outputs += self._cancel(asked) if isinstance(asked.what, CancelPlan) else self._count(asked)
+        return outputs
+
+    def _cancel(self, asked: Asked) -> list[Output]:
+        plan_id = asked.what.plan_id
+        plan = next((plan for plan in self.state.plans.values() if plan.row.plan_id == plan_id), None)
+        if plan is None:
+            closed = any(plan_id in plans for plans in self.state.closed.values())
+            refused = f"Plan {plan_id} is closed." if closed else f"There is no plan {plan_id}."
+            return [outcome(self.step, asked, refused=refused)]
+        if plan.canceled_by or not plan.waiting:
+            return [outcome(self.step, asked, refused=f"Plan {plan_id} waits for nothing that could be canceled.")]
+        left = plan.waiting
+        plan.canceled_by, plan.told = asked.who, ("", 0, 0)
+        shelf_id = plan.row.shelf_id
+        rules = self.config.rules
+        if shelf_id in rules.row_of:
+            minutes = int(rules.shelf["cooldown_minutes"][rules.row_of[shelf_id]])
+            self.state.canceled[shelf_id] = micros(self.step.at + timedelta(minutes=minutes))
+        return [*self._serve(plan), outcome(self.step, asked, f"{left} units will not be taken any more.")]
+
+    def _count(self, asked: Asked) -> list[Output]:
+        count: CountShelf = asked.what
+        shelf_id, batch_code = count.shelf_id, count.batch_code
+        if shelf_id not in self.config.profiles:
+            return [outcome(self.step, asked, refused=f"There is no shelf {shelf_id}.")]
+        if batch_code is None:
+            return [outcome(self.step, asked, refused="A count of the backroom must name its lot (batch_code).")]
+        lots = self.books.lots
+        if batch_code == UNKNOWN_LOT or (shelf_id, batch_code) not in lots.row_of:
+            return [outcome(self.step, asked, refused=f"Shelf {shelf_id} has no lot {batch_code}.")]
+        expected = int(lots.units[lots.row_of[shelf_id, batch_code], LotPlace.BACKROOM])
+        difference = self.state.adjusted.difference(self.step, f"{shelf_id}|{batch_code}", expected, count)
+        done = outcome(self.step, asked, f"Counted {count.quantity} units: {difference:+d} against the books.")
+        if not difference:
+            return [done]
+        payload = {"shelf_id": shelf_id, "batch_code": batch_code, "qty": difference, "reason": f"{count.reason} count"}
+        return [self._fact("wh_events", e.WhAdjust, **payload), done]
+
     def open(self, proposals: Sequence[e.Restock]) -> None:
         """A plan for every proposed shelf that has none; an open one is asked for more."""
+        now, canceled = micros(self.step.at), self.state.canceled
         for proposal in proposals:
             shelf_id = proposal.shelf_id
+            if canceled.get(shelf_id, now) > now:
+                continue
+            canceled.pop(shelf_id, None)
             self.looked_at.add(shelf_id)
             if shelf_id in self.state.plans:
                 self._extend(self.state.plans[shelf_id], proposal.qty)
@@ -182,6 +240,7 @@ class _Desk:
 
     def _close(self, plan: Plan) -> None:
         del self.state.plans[plan.row.shelf_id]
+        self.looked_at.discard(plan.row.shelf_id)
         self.state.closed.setdefault(self.step.at.date().isoformat(), []).append(plan.row.plan_id)
 
     def _tell(self, plan: Plan, status: str, is_full: bool) -> Output:
@@ -248,7 +307,7 @@ def _may_go(expiry: date | None, due: datetime) -> bool:
 
 
 def _status(plan: Plan, is_full: bool) -> str:
-    if is_full and not plan.taken:
+    if (is_full or plan.canceled_by) and not plan.taken:
         return "canceled"
     if (is_full or not plan.waiting) and plan.placed >= plan.taken:
         return "completed"
@@ -260,6 +319,8 @@ def _why(plan: Plan, is_full: bool) -> str:
     wanted, taken = plan.row.suggested_qty, plan.taken
     if taken >= wanted:
         return f"All {wanted} units wanted are taken from the backroom, first-expiring first."
+    if plan.canceled_by:
+        return f"{taken} of {wanted} units were taken from the backroom; the rest was canceled by a person."
     if is_full:
         return f"{taken} of {wanted} units were taken from the backroom; the shelf has no room for more."
     if taken:

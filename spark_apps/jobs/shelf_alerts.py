@@ -58,7 +58,7 @@ class ShelfAlerts(Deciding[State]):
 
     name: ClassVar = "shelf_alerts"
     books: ClassVar = True
-    config: ClassVar = frozenset({"shelf_profiles", "shelf_policies"})
+    config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "commands"})
     writes: ClassVar = frozenset({"proposals"})
     made: ClassVar = State
 
@@ -66,7 +66,8 @@ class ShelfAlerts(Deciding[State]):
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
         desk = _Desk(state, config, step, books)
-        outputs = desk.refills()
+        outputs = state.alerts.obey(state.pen, self.name, config, step)
+        outputs += desk.refills()
         outputs += desk.lots()
         outputs += desk.negatives()
         return state, outputs

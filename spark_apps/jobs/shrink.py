@@ -40,13 +40,16 @@ class Shrink(Deciding[State]):
 
     name: ClassVar = "shrink"
     books: ClassVar = True
+    config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"shelf_events"})
     made: ClassVar = State
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
-        outputs = self._compare(state, config, step, books) if step.at.hour != step.since.hour else []
+        outputs = state.alerts.obey(state.pen, self.name, config, step)
+        if step.at.hour != step.since.hour:
+            outputs += self._compare(state, config, step, books)
         if SWEEP.within(step.since, step.at):
             outputs += self._sweep(state, step, books)
         return state, outputs

@@ -1,4 +1,4 @@
-"""One store's configuration as the stages see it: up to the step's cut, never beyond."""
+"""One store's configuration as the stages see it, and what people ask for: up to the step's cut, never beyond."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from smartshelf.contracts import commands
+from smartshelf.contracts.commands import Asked
 from smartshelf.contracts.events import Event
-from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile, WhPolicy
+from smartshelf.contracts.rows import Command, ShelfPolicy, ShelfProfile, WhPolicy
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.domain import fefo, policy, restock
 from smartshelf.domain.shelf import shelves_of
@@ -24,6 +26,10 @@ Row = ShelfProfile | ShelfPolicy | WhPolicy
 
 #: Topic -> field of its key, which is the name of a row within a store.
 _NAMED_BY = {"shelf_profiles": "shelf_id", "shelf_policies": "policy_id", "wh_policies": "policy_id"}
+COMMANDS = "commands"
+#: Days for which a command is known again when capture repeats it (it does after losing its place). Postgres sets
+#: ``at``, so that an older one can only be a repetition.
+REMEMBERED_DAYS = 30
 #: What a policy leaves open when it is looked at for contradictions.
 _DEFAULTS = {"shelf_policies": policy.SHELF_DEFAULTS, "wh_policies": policy.WAREHOUSE_DEFAULTS}
 
@@ -35,11 +41,13 @@ class Changes(NamedTuple):
     removed: tuple[str, ...] = ()
     #: Whether a policy came, changed or went: any shelf may be under another rule now.
     policies: bool = False
+    #: What people asked for, in order of arrival; every command comes once.
+    commands: tuple[Asked, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether there is one."""
-        return bool(self.profiles or self.removed or self.policies)
+        return bool(self.profiles or self.removed or self.policies or self.commands)
 
 
 class Rules:
@@ -105,8 +113,10 @@ class Tables:
 class StoreConfig:
     """Profiles by shelf, and the policies of this store and of all stores."""
 
-    def __init__(self, tables: Tables | None = None) -> None:
+    def __init__(self, tables: Tables | None = None, known: Mapping[str, int] | None = None) -> None:
         self._tables = tables or Tables()
+        #: Command -> day (since 1970, wall clock) on which it was entered.
+        self._known = dict(known or {})
         #: What the last cut changed.
         self.changes = Changes()
 
@@ -120,6 +130,10 @@ class StoreConfig:
         """Policies as they hold for every shelf."""
         return self._tables.rules
 
+    def commands_for(self, stage: str) -> list[Asked]:
+        """What this cut's commands ask of a stage; it answers each with an outcome."""
+        return [asked for asked in self.changes.commands if asked.stage == stage]
+
     def refuses(self, fact: Event) -> str | None:
         """Why a fact cannot be booked, or None: every shelf it names must have a profile."""
         profiles = self.profiles
@@ -132,8 +146,13 @@ class StoreConfig:
         if not records:
             self.changes = Changes()
             return []
-        before, self._tables = self._tables, Tables(self._tables.rows)
         refused: list[Refused] = []
+        asked = self._take_commands([record for record in records if record.topic == COMMANDS], refused)
+        records = [record for record in records if record.topic != COMMANDS]
+        if not records:
+            self.changes = Changes(commands=asked)
+            return refused
+        before, self._tables = self._tables, Tables(self._tables.rows)
         seen: dict[str, dict[str, None]] = {topic: {} for topic in _NAMED_BY}
         for record in records:
             try:
@@ -149,18 +168,40 @@ class StoreConfig:
             tuple(shelf for shelf in named if shelf in profiles and profiles[shelf] != known.get(shelf)),
             tuple(shelf for shelf in named if shelf in known and shelf not in profiles),
             any(self._tables.rows[topic] != before.rows[topic] for topic in _DEFAULTS),
+            asked,
         )
         return refused
 
+    def _take_commands(self, records: Iterable[Record], refused: list[Refused]) -> tuple[Asked, ...]:
+        """Commands not taken before; deleting one, or changing it later, asks for nothing."""
+        asked: list[Asked] = []
+        for record in records:
+            if record.value is None:
+                continue
+            try:
+                command: Command = TOPICS[COMMANDS].decoder.decode(record.value)
+            except msgspec.DecodeError as wrong:
+                refused.append(Refused(record, f"not a {COMMANDS} row: {wrong}"))
+                continue
+            day = command.at.toordinal()
+            oldest = max(self._known.values(), default=day) - REMEMBERED_DAYS
+            if command.command_id in self._known or day < oldest:
+                continue
+            self._known = {name: at for name, at in self._known.items() if at >= day - REMEMBERED_DAYS}
+            self._known[command.command_id] = day
+            asked.append(commands.read(command))
+        return tuple(asked)
+
     def dump(self) -> bytes:
         """As a versioned binary value."""
-        rows = {topic: list(of_topic.values()) for topic, of_topic in self._tables.rows.items()}
+        rows: dict[str, Any] = {topic: list(of_topic.values()) for topic, of_topic in self._tables.rows.items()}
+        rows[COMMANDS] = self._known
         return codec.pack(FORMAT, msgspec.msgpack.encode(rows))
 
     @classmethod
     def load(cls, data: bytes) -> StoreConfig:
         """From a versioned binary value."""
-        return cls(_tables(codec.unpack(data, FORMAT, "config", _UPGRADES)))
+        return cls(*_tables(codec.unpack(data, FORMAT, "config", _UPGRADES)))
 
 
 class _Contradiction(Exception):
@@ -186,6 +227,7 @@ class _Rows(msgspec.Struct):
     shelf_profiles: list[ShelfProfile]
     shelf_policies: list[ShelfPolicy]
     wh_policies: list[WhPolicy]
+    commands: dict[str, int] = {}
 
 
 def _with_policies(body: bytes) -> bytes:
@@ -199,9 +241,11 @@ _decode = msgspec.msgpack.Decoder(_Rows).decode
 
 
 @lru_cache(maxsize=64)
-def _tables(body: bytes) -> Tables:
-    """Decoded once per worker and change: profiles are the largest part of the state and seldom change."""
+def _tables(body: bytes) -> tuple[Tables, dict[str, int]]:
+    """Tables and known commands.
+
+    Decoded once per worker and change: profiles are the largest part of the state and seldom change.
+    """
     rows = _decode(body)
-    return Tables(
-        {topic: {getattr(row, field): row for row in getattr(rows, topic)} for topic, field in _NAMED_BY.items()}
-    )
+    tables = {topic: {getattr(row, field): row for row in getattr(rows, topic)} for topic, field in _NAMED_BY.items()}
+    return Tables(tables), rows.commands

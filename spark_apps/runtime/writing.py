@@ -6,18 +6,21 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from smartshelf.contracts import commands
+from smartshelf.contracts.commands import Asked
 from smartshelf.contracts.control import Task
 from smartshelf.contracts.events import SCHEMA_VERSION, Event, Evidence
 from smartshelf.contracts.ids import fact_id, stable_id, task_id
-from smartshelf.contracts.rows import Alert, MirrorRow, key_json
+from smartshelf.contracts.rows import Alert, CommandOutcome, MirrorRow, key_json
 from smartshelf.contracts.stages import lead_steps
 from spark_apps.runtime import codec
+from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Stage, Step
 
 S = TypeVar("S", bound=msgspec.Struct)
 #: Dicts keep the order in which they were filled, so that a state that was stored goes on as one that was not.
 _encode = msgspec.msgpack.Encoder().encode
-TASKS, ALERTS = "world_tasks", "alerts"
+TASKS, ALERTS, OUTCOMES = "world_tasks", "alerts", "command_outcomes"
 
 
 class Deciding(Stage[S]):
@@ -56,6 +59,21 @@ def row(topic: str, value: MirrorRow) -> Output:
 def gone(topic: str, kind: type[MirrorRow], key: dict[str, str]) -> Output:
     """The tombstone of a row."""
     return Output(topic, key_json(kind, key), None)
+
+
+def outcome(step: Step, asked: Asked, done: str = "", refused: str = "") -> Output:
+    """What came of a command, as a sentence: ``done``, or why it is ``refused``."""
+    answer = CommandOutcome(
+        epoch=step.scope.epoch,
+        version=1,
+        as_of_step=step.scope.as_of_step,
+        store_id=step.scope.store_id,
+        command_id=asked.command_id,
+        outcome="refused" if refused else "done",
+        reason=refused or done,
+        at=step.at,
+    )
+    return row(OUTCOMES, answer)
 
 
 def task(step: Step, kind: str, subject: str, number: int = 0, **what: Any) -> Output:
@@ -100,8 +118,28 @@ class Pen(msgspec.Struct):
         return Output(topic, key.encode(), msgspec.json.encode(made))
 
 
+class Adjusted(msgspec.Struct):
+    """What counts have corrected that is not in the books yet: a stage's facts count one step later."""
+
+    step: int = -1
+    by_place: dict[str, int] = {}
+
+    def difference(self, step: Step, place: str, expected: int, count: commands.CountShelf) -> int:
+        """Units counted minus units ``expected`` by the books and by earlier counts of the step."""
+        if step.k != self.step:
+            self.step, self.by_place = step.k, {}
+        before = self.by_place.get(place, 0)
+        difference = count.quantity - expected - before
+        self.by_place[place] = before + difference
+        return difference
+
+
 class AlertBook(msgspec.Struct):
-    """A stage's open alerts by subject. A subject has at most one open alert of a rule."""
+    """A stage's alerts by subject, as long as their condition lasts. A subject has at most one of a rule.
+
+    A person may acknowledge or dismiss one. It stays here all the same, so that the rule does not raise it again;
+    a dismissed one ends in silence with its condition, and what comes back after that is a new alert.
+    """
 
     open: dict[str, Alert] = {}
 
@@ -114,18 +152,19 @@ class AlertBook(msgspec.Struct):
         return [(name.removeprefix(head), alert) for name, alert in self.open.items() if name.startswith(head)]
 
     def raise_(self, pen: Pen, stage: str, step: Step, rule: str, subject: str, **fields: Any) -> Output:
-        """Open an alert, or tell the new figures of the one that is open."""
+        """Open an alert, or tell the new figures of the one that is open; what a person did to it stays."""
         name, scope = _name(rule, subject), step.scope
-        before = self.open.get(name)
+        if name in self.open:
+            return self._tell(pen, step, name, **fields)
         number = pen.number(ALERTS)
         source = Evidence.JOB_PREFIX + stage
-        first_id = stable_id("alert", scope.store_id, rule, subject, moment_name(step))
-        alert = Alert(
+        digest = stable_id("alert", scope.store_id, rule, subject, moment_name(step))
+        self.open[name] = Alert(
             epoch=scope.epoch,
-            version=before.version + 1 if before else 1,
+            version=1,
             as_of_step=scope.as_of_step,
             store_id=scope.store_id,
-            alert_id=before.alert_id if before else first_id,
+            alert_id=commands.alert_name(stage, digest),
             event_id=fact_id(f"{source}:{scope.store_id}", ALERTS, number),
             event_type=rule,  # type: ignore[arg-type]  # the contract's decoder checks it in tests
             schema_version=SCHEMA_VERSION,
@@ -134,20 +173,54 @@ class AlertBook(msgspec.Struct):
             seq=number,
             step=step.k,
             status="open",
-            created_at=before.created_at if before else step.at,
+            created_at=step.at,
             updated_at=step.at,
             **fields,
         )
-        self.open[name] = alert
-        return row(ALERTS, alert)
+        return row(ALERTS, self.open[name])
 
     def resolve(self, pen: Pen, step: Step, rule: str, subject: str, why: str, **fields: Any) -> list[Output]:
-        """Close the alert of a subject; nothing when there is none."""
-        before = self.open.pop(_name(rule, subject), None)
-        if before is None:
+        """Close the alert of a subject; nothing is told when there is none, or when it was dismissed."""
+        name = _name(rule, subject)
+        if name not in self.open:
             return []
-        number = pen.number(ALERTS)
-        resolved = msgspec.structs.replace(
+        if self.open[name].status == "dismissed":
+            del self.open[name]
+            return []
+        resolved = self._tell(pen, step, name, status="resolved", why=why, **fields)
+        del self.open[name]
+        return [resolved]
+
+    def obey(self, pen: Pen, stage: str, config: StoreConfig, step: Step) -> list[Output]:
+        """Do what people asked about the stage's alerts; each command gets its outcome."""
+        asked = [each for each in config.commands_for(stage) if isinstance(each.what, commands.ALERT_COMMANDS)]
+        return [output for each in asked for output in self._obey(pen, step, each)]
+
+    def _obey(self, pen: Pen, step: Step, asked: Asked) -> list[Output]:
+        what = asked.what
+        name = next((name for name, alert in self.open.items() if alert.alert_id == what.alert_id), None)
+        if name is None:
+            return [outcome(step, asked, refused=f"There is no open alert {what.alert_id}.")]
+        alert = self.open[name]
+        if alert.status == "dismissed":
+            return [outcome(step, asked, refused=f"Alert {what.alert_id} has been dismissed.")]
+        match what:
+            case commands.AckAlert() if alert.status == "ack":
+                refused = f"Alert {what.alert_id} was acknowledged by {alert.acknowledged_by}."
+                return [outcome(step, asked, refused=refused)]
+            case commands.AckAlert():
+                changes = {"status": "ack", "acknowledged_by": asked.who, "acknowledged_at": step.at}
+                done = f"Acknowledged by {asked.who}."
+            case commands.DismissAlert():
+                changes, done = {"status": "dismissed"}, f"Dismissed by {asked.who}."
+            case _:
+                changes, done = {"assigned_to": what.assigned_to}, f"Assigned to {what.assigned_to}."
+        return [self._tell(pen, step, name, **changes), outcome(step, asked, done)]
+
+    def _tell(self, pen: Pen, step: Step, name: str, **fields: Any) -> Output:
+        """The next version of an alert."""
+        before, number = self.open[name], pen.number(ALERTS)
+        self.open[name] = msgspec.structs.replace(
             before,
             epoch=step.scope.epoch,
             version=before.version + 1,
@@ -156,12 +229,10 @@ class AlertBook(msgspec.Struct):
             timestamp=step.at,
             seq=number,
             step=step.k,
-            status="resolved",
-            why=why,
             updated_at=step.at,
             **fields,
         )
-        return [row(ALERTS, resolved)]
+        return row(ALERTS, self.open[name])
 
 
 def _name(rule: str, subject: str) -> str:

@@ -12,7 +12,7 @@ from smartshelf.settings import CHECKOUT, load
 from tests.dashboard.twin import TwinStore
 
 Open = Callable[..., AppTest]
-PAGES = [None, "shelves", "pipeline"]
+PAGES = [None, "shelves", "alerts", "pipeline"]
 
 
 def html(app: AppTest) -> str:

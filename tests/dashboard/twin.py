@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dashboard.queries import Feed, Profile, Profiles, ShelfRow, StoreState, catalogue_profiles
 from simulated_time.store import Hold, Status
 from smartshelf.errors import BadInput, Unavailable
+from smartshelf.io.people import Answer, OpenAlert
 from smartshelf.settings import Settings, load
 
 START = datetime(2026, 1, 1, 7, tzinfo=UTC)
@@ -96,6 +98,9 @@ class TwinStore:
         self.problem: str | None = None
         self.ready = True
         self.reads = 0
+        self.inbox: dict[str, OpenAlert] = {}
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.answers: dict[str, Answer] = {}
         self._habits = {shelf_id: self._habit(shelf_id) for shelf_id in self.products[stores[0]]}
 
     @staticmethod
@@ -120,6 +125,41 @@ class TwinStore:
         return StoreState(
             store_id, {shelf_id: self._row(profile, minutes) for shelf_id, profile in self.products[store_id].items()}
         )
+
+    def alerts(self, store_id: str) -> list[OpenAlert]:
+        self._fail()
+        return [alert for alert in self.inbox.values() if alert.store_id == store_id]
+
+    def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
+        self._fail()
+        self.asked.append((store_id, who, dict(what)))
+        return str(len(self.asked))
+
+    def answer(self, store_id: str, command_id: str) -> Answer | None:
+        self._fail()
+        return self.answers.get(command_id)
+
+    def raise_alert(self, shelf_id: str, severity: str = "warning", **fields: Any) -> OpenAlert:
+        """Let an alert of a shelf be open."""
+        profile = self.products["S01"][shelf_id]
+        alert = OpenAlert(
+            "S01",
+            f"shelf_alerts-{len(self.inbox)}",
+            fields.get("event_type", "refill_request"),
+            severity,
+            fields.get("status", "open"),
+            shelf_id,
+            None,
+            "store",
+            "3 of 40 units are on the shelf.",
+            None,
+            fields.get("acknowledged_by"),
+            START,
+            profile.aisle,
+            profile.item_name,
+        )
+        self.inbox[alert.alert_id] = alert
+        return alert
 
     def _row(self, profile: Profile, minutes: float) -> ShelfRow:
         filled, rate, first = self._habits[profile.shelf_id]

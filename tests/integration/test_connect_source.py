@@ -8,12 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile, key_json
-from smartshelf.contracts.topics import CONFIG, TOPICS
+from smartshelf.contracts import commands
+from smartshelf.contracts.rows import BatchCatalog, Command, ShelfPolicy, ShelfProfile, key_json
+from smartshelf.contracts.tables import TABLES
+from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import kafka, postgres
 from tests.integration.servers import Servers, eventually
 
 pytestmark = [pytest.mark.servers]
+
+#: What people own and the first load fills.
+LOADED = [table.name for table in TABLES.values() if table.direction == "source" and table.schema == "config"]
 
 
 def latest(servers: Servers, topic: str) -> dict[bytes, Any]:
@@ -21,8 +26,8 @@ def latest(servers: Servers, topic: str) -> dict[bytes, Any]:
     return {key: TOPICS[topic].decoder.decode(value) for key, value in values.items()}
 
 
-def execute(servers: Servers, statement: str, *values: Any) -> None:
-    with postgres.connect(servers.config, "app") as connection, connection.cursor() as cursor:
+def execute(servers: Servers, statement: str, *values: Any, role: postgres.Role = "app") -> None:
+    with postgres.connect(servers.config, role) as connection, connection.cursor() as cursor:
         cursor.execute(statement, values)
 
 
@@ -30,7 +35,7 @@ def policy_key(policy_id: str) -> bytes:
     return msgspec.json.encode({"policy_id": policy_id})
 
 
-@pytest.mark.parametrize("topic", [topic.name for topic in CONFIG])
+@pytest.mark.parametrize("topic", LOADED)
 def test_every_row_is_in_its_topic_under_the_json_object_of_its_primary_key(connected: Servers, topic: str) -> None:
     with postgres.connect(connected.config, "analyst") as connection, connection.cursor() as cursor:
         cursor.execute(f"select count(*) from config.{topic}")
@@ -91,3 +96,35 @@ def test_the_heartbeat_reaches_its_own_topics_and_no_other(connected: Servers) -
     bootstrap = connected.config.kafka_bootstrap
     for topic in ("debezium_heartbeat", "__debezium-heartbeat.pg"):
         eventually(lambda topic=topic: list(kafka.read_all(bootstrap, topic)), f"a record of {topic}")
+
+
+def test_lots_arrive_with_iso_dates_and_a_delivered_one_follows_its_receipt(connected: Servers) -> None:
+    execute(
+        connected,
+        "insert into ops.wh_supplier_receipts values (1, 1, 1, 'S01', 'R-cat', 'O', 'A', 'SUP', 'LOT-é', 5, 0, "
+        "'2026-01-05', '2028-02-29', 5, now())",
+        role="sink",
+    )
+    key = msgspec.json.encode({"store_id": "S01", "batch_code": "LOT-é"})
+    lot: BatchCatalog = eventually(lambda: latest(connected, "batch_catalog").get(key), "the delivered lot")
+    assert (lot.received_date, lot.expiry_date, lot.shelf_id) == ("2026-01-05", "2028-02-29", "A")
+    execute(connected, "delete from config.batch_catalog where batch_code = 'LOT-é'", role="owner")
+    eventually(lambda: key not in latest(connected, "batch_catalog"), "the lot's tombstone")
+
+
+def test_a_command_arrives_whole_and_nothing_of_it_is_lost_on_the_way(connected: Servers) -> None:
+    what = {"kind": "assign_alert", "alert_id": "shelf_alerts-1", "assigned_to": "Zoë 🛒", "note": None}
+    command_id = str(uuid.uuid4())
+    execute(
+        connected,
+        "insert into ops.commands (command_id, who, what) values (%s, %s, %s)",
+        command_id,
+        "Jürgen",
+        msgspec.json.encode(what).decode(),
+    )
+    key = msgspec.json.encode({"store_id": "S01", "command_id": command_id})
+    command: Command = eventually(lambda: latest(connected, "commands").get(key), "the command")
+    assert (command.store_id, command.command_id, command.who) == ("S01", command_id, "Jürgen")
+    assert msgspec.json.decode(command.what) == what
+    asked = commands.read(command)
+    assert (asked.stage, asked.what.assigned_to, asked.problem) == ("shelf_alerts", "Zoë 🛒", "")

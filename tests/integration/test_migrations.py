@@ -170,7 +170,11 @@ def test_every_mirror_keeps_its_newer_row(shared: Settings) -> None:
         ("wh_policies", "reorder_point_qty", (-1,), "reorder_point_qty must not be negative"),
         ("wh_policies", "order_up_to_qty", (-1,), "order_up_to_qty must not be negative"),
         ("wh_policies", "safety_days", (-0.1,), "safety_days must not be negative"),
-        ("wh_policies", "service_level", (1.01,), "service_level must lie between 0 and 1"),
+        ("shelf_policies", "threshold_pct", (80,), "with defaults 30 and 80, target_pct must be above threshold_pct"),
+        ("shelf_policies", "target_pct", (30,), "with defaults 30 and 80, target_pct must be above threshold_pct"),
+        ("wh_policies", "safety_days", ("NaN",), "safety_days must be a number of days up to 365"),
+        ("wh_policies", "service_level", (1.01,), "service_level must be at least 0.5 and below 1"),
+        ("wh_policies", "service_level", (0.4,), "service_level must be at least 0.5 and below 1"),
         ("wh_policies", "near_expiry_days", (-1,), "near_expiry_days must not be negative"),
     ],
 )
@@ -181,6 +185,74 @@ def test_a_contradictory_policy_is_refused_with_its_reason(
     failed = refusal(shared, f"insert into config.{table} ({columns}) values ({places})", *values, role="app")
     assert failed.pgcode == CHECK_VIOLATION
     assert failed.diag.constraint_name == reason
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_a_shelf(shared: Settings) -> Settings:
+    ask(
+        shared,
+        "insert into config.shelf_profiles values ('S01', 'A0001', 'P', 'Äpfel', 'FRUIT', 'APPLES', 1, 'ambient', 'Z', "
+        "100, 1, 0.5, 'SUP', 10, 20, 5, 7, 0.1)",
+    )
+    return shared
+
+
+def test_a_command_is_entered_with_what_alone_and_postgres_says_when(with_a_shelf: Settings) -> None:
+    statement = "insert into ops.commands (who, what) values ('ÅSA', '{\"kind\": \"sing\"}') returning store_id, who"
+    assert ask(with_a_shelf, statement, role="app") == [("S01", "ÅSA")]
+    (row,) = ask(with_a_shelf, "select now() - asked_at < '1 minute', outcome from ops.v_commands", role="analyst")
+    assert row == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "reason"),
+    [
+        ("what", ("[]",), "what must be a JSON object with a text field kind"),
+        ("what", ('{"kind": 3}',), "what must be a JSON object with a text field kind"),
+        ("what", ("7",), "what must be a JSON object with a text field kind"),
+        ("who, what", ("", '{"kind": "x"}'), "who must name a person in 1 to 128 characters"),
+        ("store_id, what", ("S77", '{"kind": "x"}'), "There is no store S77"),
+    ],
+)
+def test_a_command_that_no_stage_could_answer_is_refused_with_its_reason(
+    with_a_shelf: Settings, columns: str, values: tuple[str, ...], reason: str
+) -> None:
+    places = ", ".join(["%s"] * len(values))
+    failed = refusal(with_a_shelf, f"insert into ops.commands ({columns}) values ({places})", *values, role="app")
+    assert failed.pgcode == CHECK_VIOLATION
+    assert reason in str(failed)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update ops.commands set who = 'me'",
+        "delete from ops.commands",
+        'insert into ops.commands (what, at) values (\'{"kind": "x"}\', now())',
+        "insert into ops.command_outcomes values (1, 1, 1, 'S01', gen_random_uuid(), 'done', '', now())",
+    ],
+)
+def test_a_command_once_given_cannot_be_changed_dated_or_answered_by_hand(
+    with_a_shelf: Settings, statement: str
+) -> None:
+    assert refusal(with_a_shelf, statement, role="app").pgcode == INSUFFICIENT_PRIVILEGE
+
+
+def test_a_delivered_lot_enters_the_catalogue_once_and_the_sink_needs_no_right_to_it(shared: Settings) -> None:
+    receipt = (
+        "insert into ops.wh_supplier_receipts values (1, %s, 1, 'S01', 'R1', 'O1', 'A0001', 'SUP', 'LOT', 5, 0, "
+        "'2026-01-05', '2026-02-01', 5, now()) "
+        "on conflict (store_id, receipt_id) do update set version = excluded.version"
+    )
+    for version in (1, 2):
+        ask(shared, receipt, version, role="sink")
+    found = ask(shared, "select shelf_id, expiry_date::text from config.batch_catalog where batch_code = 'LOT'")
+    assert found == [("A0001", "2026-02-01")]
+    writing = "insert into config.batch_catalog values ('S01', 'X', 'A', 'B', now(), now(), 1)"
+    assert refusal(shared, writing, role="sink").pgcode == INSUFFICIENT_PRIVILEGE
 
 
 def test_two_active_policies_for_one_scope_are_refused_but_an_inactive_one_may_stand_by(migrated: Settings) -> None:

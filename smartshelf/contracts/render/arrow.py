@@ -20,6 +20,7 @@ _SCALARS: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "moment": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
+    "json": pa.string(),
 }
 #: What JSON has no type for travels as text.
 _ON_THE_WIRE = _SCALARS | {"moment": pa.string(), "date": pa.string()}

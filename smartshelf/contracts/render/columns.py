@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import NODEFAULT, UNSET, Struct
 from msgspec import inspect as mi
 
-Kind = Literal["text", "uuid", "integer", "float", "money", "boolean", "moment", "date"]
+Kind = Literal["text", "uuid", "integer", "float", "money", "boolean", "moment", "date", "json"]
 
 
 @dataclass(frozen=True)

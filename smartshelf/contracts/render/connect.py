@@ -9,7 +9,7 @@ then at least a missing one goes to the dead letters instead of becoming null.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,7 @@ _TYPES = {
     "boolean": "boolean",
     "moment": "string",
     "date": "string",
+    "json": "string",
 }
 _JSON = "org.apache.kafka.connect.json.JsonConverter"
 _POSTGRES = "${env:SMARTSHELF_POSTGRES_%s}"
@@ -135,17 +136,9 @@ def sink(table: Table) -> dict[str, Any]:
 
 
 def source(tables: Iterable[Table]) -> dict[str, Any]:
-    """Postgres -> Kafka: all source tables by one replication slot, one message per changed row.
-
-    TypeError for a table with a date: Debezium writes days since 1970 or ``2026-01-31Z``, never an ISO date.
-    """
+    """Postgres -> Kafka: all source tables by one replication slot, one message per changed row."""
     captured = list(tables)
-    for table in captured:
-        for part in columns(table.row):
-            if isinstance(part.type, Scalar) and part.type.kind == "date":
-                raise TypeError(
-                    f"{table.full_name}.{part.name}: a captured date arrives as no ISO date; use a moment or text"
-                )
+    dates = _date_texts(captured)
     schemas = sorted({table.schema for table in captured} | {HEARTBEAT_TABLE.split(".")[0]})
     return {
         "name": SOURCE,
@@ -181,17 +174,50 @@ def source(tables: Iterable[Table]) -> dict[str, Any]:
             "key.converter.schemas.enable": "false",
             "value.converter": _JSON,
             "value.converter.schemas.enable": "false",
-            "transforms": "unwrap,route",
+            # Dates as Connect's own kind, which _date_texts' transforms understand.
+            "time.precision.mode": "connect",
+            "transforms": ",".join(["unwrap", "route", *dates.names]),
             "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
             # "tombstone" writes the four bytes `null`, which compaction would keep for ever.
             "transforms.unwrap.delete.tombstone.handling.mode": "delete-to-tombstone",
             "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
             "transforms.route.regex": rf"{PREFIX}\.(?:{'|'.join(schemas)})\.(.*)",
             "transforms.route.replacement": "$1",
+            **dates.settings,
             "producer.override.linger.ms": "0",
             "producer.override.compression.type": "none",
         },
     }
+
+
+class _Transforms(NamedTuple):
+    names: list[str]
+    settings: dict[str, str]
+
+
+def _date_texts(tables: Iterable[Table]) -> _Transforms:
+    """Transforms that make ISO dates of date columns: Debezium itself writes days since 1970, or ``2026-01-31Z``."""
+    names: list[str] = []
+    settings: dict[str, str] = {}
+    predicates: list[str] = []
+    for table in tables:
+        dates = [part.name for part in columns(table.row) if isinstance(part.type, Scalar) and part.type.kind == "date"]
+        predicate = f"is_{table.name}"
+        if dates:
+            predicates.append(predicate)
+            settings[f"predicates.{predicate}.type"] = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+            settings[f"predicates.{predicate}.pattern"] = table.name
+        for column in dates:
+            name = f"{table.name}_{column}"
+            names.append(name)
+            settings |= {
+                f"transforms.{name}.type": "org.apache.kafka.connect.transforms.TimestampConverter$Value",
+                f"transforms.{name}.predicate": predicate,
+                f"transforms.{name}.field": column,
+                f"transforms.{name}.target.type": "string",
+                f"transforms.{name}.format": "yyyy-MM-dd",
+            }
+    return _Transforms(names, {"predicates": ",".join(predicates)} | settings if predicates else {})
 
 
 def connectors() -> list[dict[str, Any]]:

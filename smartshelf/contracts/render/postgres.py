@@ -22,6 +22,7 @@ _TYPES = {
     "boolean": "boolean",
     "moment": "timestamp with time zone",
     "date": "date",
+    "json": "jsonb",
 }
 
 

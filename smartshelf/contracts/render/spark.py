@@ -18,6 +18,7 @@ _SCALARS: dict[str, t.DataType] = {
     "boolean": t.BooleanType(),
     "moment": t.TimestampType(),
     "date": t.DateType(),
+    "json": t.StringType(),
 }
 
 

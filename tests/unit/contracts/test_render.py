@@ -169,13 +169,15 @@ def test_a_table_of_facts_has_every_field_of_the_events_it_keeps(name: str) -> N
     }
 
 
-def test_a_date_in_a_captured_table_is_refused() -> None:
+def test_a_date_in_a_captured_table_is_made_an_iso_date_in_that_topic_alone() -> None:
     class Dated(Row, kw_only=True):
         primary_key: ClassVar = ("day",)
         day: CalendarDate
 
-    with pytest.raises(TypeError, match=r"config\.dated\.day: a captured date arrives as no ISO date"):
-        connect.source([Table("config", "dated", Dated, "source")])
+    config = connect.source([Table("config", "dated", Dated, "source")])["config"]
+    assert config["transforms"].split(",") == ["unwrap", "route", "dated_day"]
+    assert (config["transforms.dated_day.field"], config["transforms.dated_day.format"]) == ("day", "yyyy-MM-dd")
+    assert config[f"predicates.{config['transforms.dated_day.predicate']}.pattern"] == "dated"
 
 
 def test_connector_values_are_all_text_and_hold_no_secret() -> None:
