@@ -10,6 +10,9 @@ SMARTSHELF := $(VENV)/bin/smartshelf
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
+# pip says nothing while it fetches and unpacks; the ticker must not hold the output open when make has ended.
+TICKING = ( s=0; while sleep 10 >/dev/null 2>&1; do s=$$((s + 10)); echo "  still installing, $$s s"; done ) & \
+  ticker=$$!; trap 'kill $$ticker' EXIT
 PYTEST := $(PY) -m pytest
 ARGS ?=
 
@@ -17,7 +20,7 @@ ARGS ?=
 if-installed = @if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) $(1); else \
   echo "The store is not running: nothing is installed here yet. Start it with make up."; fi
 
-.PHONY: help up down reset status logs test test-fast lint contracts audit bench data relock clean
+.PHONY: help up down reset status logs test test-fast lint contracts audit bench soak data relock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -42,6 +45,9 @@ audit: $(RUNTIME) ## Prove that the books balance
 
 bench: $(RUNTIME) ## Measure the running store and print a table
 	@$(SMARTSHELF) bench $(ARGS)
+
+soak: $(RUNTIME) ## Days at full speed: does anything grow? (make soak ARGS="--days 30")
+	@$(SMARTSHELF) bench soak $(ARGS)
 
 data: $(RUNTIME) ## Generate the store's files (catalogue, stocks, lots, discounts)
 	@$(SMARTSHELF) data build $(ARGS)
@@ -86,13 +92,13 @@ $(PY):
 # Stamps: installing again happens only after a lock or pyproject.toml has changed.
 $(RUNTIME): requirements.lock pyproject.toml | $(PY)
 	@echo "installing the locked packages (a few minutes the first time)"
-	@$(PIP) --require-hashes -r requirements.lock || { \
+	@$(TICKING); $(PIP) --require-hashes -r requirements.lock || { \
 	  echo "Could not install the locked packages: the first start needs the network (see the lines above)." >&2; exit 2; }
 	@$(PIP) --no-deps --editable .
 	@touch $(RUNTIME)
 
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "installing the locked packages for tests"
-	@$(PIP) --require-hashes -r requirements-dev.lock || { \
+	@$(TICKING); $(PIP) --require-hashes -r requirements-dev.lock || { \
 	  echo "Could not install the packages for tests: the first run needs the network (see the lines above)." >&2; exit 2; }
 	@touch $(DEV)

@@ -45,13 +45,17 @@ OPENING = time(7, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Order:
-    """What to build. ``start`` is simulated UTC; ``history``: which stores get their year written."""
+    """What to build. ``start`` is simulated UTC; ``history``: which stores get their year written.
+
+    ``near_expiry_days``: what the stores' default policy says of lots in the store.
+    """
 
     stores: tuple[str, ...]
     scale: float
     seed: int
     start: datetime
     history: Literal["first", "all"] = "first"
+    near_expiry_days: int = int(policy.SHELF_DEFAULTS["near_expiry_days"])
 
 
 @dataclass(frozen=True)
@@ -200,12 +204,12 @@ def _files(order: Order) -> Iterator[tuple[str, pa.Table | Iterator[pa.Table]]]:
 
     store_stock = together(tables.inventory, start, warehouse=False)
     warehouse_stock = together(tables.inventory, start, warehouse=True)
-    store_batches = together(tables.batches, start, warehouse=False)
-    warehouse_batches = together(tables.batches, start, warehouse=True)
+    store_batches = together(tables.batches, start, order.near_expiry_days, warehouse=False)
+    warehouse_batches = together(tables.batches, start, tables.WAREHOUSE_DEFAULTS["near_expiry_days"], warehouse=True)
     columns = list(tables.BATCH_COLUMNS)
 
     yield f"{CSV_FOLDER}/shelf_profiles.csv", together(tables.shelf_profiles)
-    yield f"{CSV_FOLDER}/shelf_policies.csv", tables.shelf_policies(order.stores, start)
+    yield f"{CSV_FOLDER}/shelf_policies.csv", tables.shelf_policies(order.stores, start, order.near_expiry_days)
     yield f"{CSV_FOLDER}/wh_policies.csv", tables.wh_policies(order.stores, start)
     yield f"{CSV_FOLDER}/suppliers.csv", tables.suppliers(catalogue, order.scale)
     yield f"{CSV_FOLDER}/lanes.csv", tables.lanes(order.stores)

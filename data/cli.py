@@ -42,6 +42,7 @@ def build_command(
         seed=now.seed if seed is None else seed,
         start=_first_moment() if start is None else parse_start(start),
         history=_which(history),
+        near_expiry_days=now.near_expiry_days,
     )
     built = build(out or now.data_dir, order)
     typer.echo(_as_json(built) if as_json else _as_text(built))

@@ -25,7 +25,6 @@ SHELF_DEFAULTS = {
     "threshold_pct": policy.SHELF_DEFAULTS["threshold_pct"],
     "target_pct": policy.SHELF_DEFAULTS["target_pct"],
     "cooldown_minutes": int(policy.SHELF_DEFAULTS["cooldown_minutes"]),
-    "near_expiry_days": int(policy.SHELF_DEFAULTS["near_expiry_days"]),
 }
 WAREHOUSE_DEFAULTS = {
     "safety_days": policy.WAREHOUSE_DEFAULTS["safety_days"],
@@ -90,9 +89,10 @@ def shelf_profiles(store: Store) -> pa.Table:
     return pa.table({name: columns[name] for name in ShelfProfile.__struct_fields__})
 
 
-def shelf_policies(store_ids: tuple[str, ...], start: datetime) -> pa.Table:
+def shelf_policies(store_ids: tuple[str, ...], start: datetime, near_expiry_days: int) -> pa.Table:
     """``config.shelf_policies``: the default of each store."""
-    return _policies("shelf_policies", ShelfPolicy.__struct_fields__, store_ids, start, SHELF_DEFAULTS)
+    said = SHELF_DEFAULTS | {"near_expiry_days": near_expiry_days}
+    return _policies("shelf_policies", ShelfPolicy.__struct_fields__, store_ids, start, said)
 
 
 def wh_policies(store_ids: tuple[str, ...], start: datetime) -> pa.Table:
@@ -143,18 +143,17 @@ def inventory(store: Store, start: datetime, *, warehouse: bool) -> pa.Table:
     return pa.table({name: columns[name] for name in INVENTORY_COLUMNS})
 
 
-def batches(store: Store, start: datetime, *, warehouse: bool) -> pa.Table:
+def batches(store: Store, start: datetime, near_expiry_days: int, *, warehouse: bool) -> pa.Table:
     """``ref.store_batches_snapshot`` or ``ref.warehouse_batches_snapshot``, with two dates more.
 
-    ``alert_date``: from when the lot counts as nearly expired; ``removal_date``: when it leaves, the
-    day after it expires.
+    ``alert_date``: from when the lot counts as nearly expired, at most ``near_expiry_days`` ahead; ``removal_date``:
+    when it leaves, the day after it expires.
     """
     profiles = store.profiles
     here, there = (store.warehouse_lots, store.store_lots) if warehouse else (store.store_lots, store.warehouse_lots)
     other = dict(zip(there.batch_code.tolist(), there.quantity.tolist(), strict=True))
     elsewhere = np.array([other.get(code, 0) for code in here.batch_code.tolist()], dtype=np.int64)
-    days = (WAREHOUSE_DEFAULTS if warehouse else SHELF_DEFAULTS)["near_expiry_days"]
-    notice = fefo.near_expiry_window(days, profiles.shelf_life_days[here.row])
+    notice = fefo.near_expiry_window(near_expiry_days, profiles.shelf_life_days[here.row])
     columns = {
         "store_id": _constant(store.store_id, len(here)),
         "snapshot_ts": _moment(start, len(here)),

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from smartshelf.domain.calendar import WEEKDAYS, Calendar, Timetable
+from smartshelf.domain.policy import SHELF_DEFAULTS
 from smartshelf.errors import SettingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -112,6 +113,11 @@ class Settings(BaseModel):
     remove_mode: Literal["next_day", "same_day_evening"] = Field(
         "next_day", alias="REMOVE_MODE", description="expired lots leave at 06:00 the day after, or at 23:30 on the day"
     )
+
+    near_expiry_days: int = Field(
+        int(SHELF_DEFAULTS["near_expiry_days"]), alias="NEAR_EXPIRY_DAYS", ge=0, le=365,
+        description="first value of the stores' policy for lots in the store; later edits of the policy hold",
+    )  # fmt: skip
 
     # The store
     stores: Annotated[tuple[StoreId, ...], BeforeValidator(_stores)] = Field(("S01",), alias="STORES", min_length=1)

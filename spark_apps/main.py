@@ -5,25 +5,34 @@ from __future__ import annotations
 import argparse
 import logging
 import threading
+from collections.abc import Callable
+from typing import NamedTuple
 
 from deltalake.exceptions import DeltaError
 from pyspark.sql import SparkSession
 
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.errors import SmartShelfError
 from smartshelf.io import kafka
-from smartshelf.io.delta import DeltaSink
 from smartshelf.service import Service, running
 from smartshelf.settings import Settings
 from spark_apps import jobs, session, store
-from spark_apps.jobs import delta_init, mirrors, raw_sinks
+from spark_apps.jobs import delta_init, mirrors, raw_sinks, retention
 from spark_apps.queries import Query
 
 log = logging.getLogger(__name__)
 
-#: Real seconds between two rounds of table maintenance.
-MAINTENANCE_SECONDS = 300.0
+#: Real seconds between two rounds of maintenance. A round costs about half a second of CPU.
+MAINTENANCE_SECONDS = 60.0
 #: Real seconds a query may take to finish its batch when asked to stop.
 STOP_SECONDS = 8.0
+
+
+class Chore(NamedTuple):
+    """Something to be done now and then, and what it is called when it fails."""
+
+    name: str
+    do: Callable[[], None]
 
 
 def main() -> None:
@@ -39,10 +48,12 @@ def run(service: Service, names: tuple[str, ...]) -> None:
     """Start the chosen jobs, the store query first, and watch them."""
     config = service.settings
     service.wait_for("Kafka's topics", lambda: _topics_are_there(config))
-    if delta_init.__name__.rpartition(".")[2] in names:
+    if delta_init.NAME in names:
         delta_init.run(config)
-    if queries := start(session.start(config), config, names):
-        watch(service, queries)
+    with_queries = set(names) - {delta_init.NAME, retention.NAME}
+    queries = start(session.start(config), config, names) if with_queries else []
+    if chores := chores_of(config, names, queries):
+        watch(service, queries, chores)
 
 
 def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list[Query]:
@@ -56,11 +67,17 @@ def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list
     return queries
 
 
-def watch(service: Service, queries: list[Query]) -> None:
+def chores_of(config: Settings, names: tuple[str, ...], queries: list[Query]) -> list[Chore]:
+    """What these jobs do now and then: every table is looked after by its writer."""
+    chores = [Chore(f"maintenance of {sink.path}", sink.maintain) for query in queries for sink in query.sinks]
+    if retention.NAME in names:
+        chores.append(Chore(retention.NAME, retention.Retention(config).look))
+    return chores
+
+
+def watch(service: Service, queries: list[Query], chores: list[Chore]) -> None:
     """Beat while all queries live; raise why one has ended; stop them between batches when asked to."""
-    care = threading.Thread(
-        target=maintain, args=(service, [sink for query in queries for sink in query.sinks]), daemon=True
-    )
+    care = threading.Thread(target=maintain, args=(service, chores), daemon=True)
     care.start()
     waiting = list(queries)
     while not service.stopping:
@@ -75,18 +92,18 @@ def watch(service: Service, queries: list[Query]) -> None:
     care.join()
 
 
-def maintain(service: Service, sinks: list[DeltaSink]) -> None:
-    """Look after the tables every few minutes, until the service stops."""
+def maintain(service: Service, chores: list[Chore]) -> None:
+    """Do what has to be done now and then, one thing after the other, until the service stops."""
     while not service.stopping:
         service.sleep(MAINTENANCE_SECONDS)
-        for sink in sinks:
+        for chore in chores:
             if service.stopping:
                 return
             try:
-                sink.maintain()
-            except (DeltaError, OSError) as failed:
-                # The table is as it was; the next round tries again, and writing would tell of a full disk.
-                log.warning("maintenance of %s: %s", sink.path, failed)
+                chore.do()
+            except (DeltaError, OSError, SmartShelfError) as failed:
+                # Everything is as it was; the next round tries again, and writing would tell of a full disk.
+                log.warning("%s: %s", chore.name, failed)
 
 
 def _topics_are_there(config: Settings) -> bool | None:

@@ -188,6 +188,12 @@ class Sequences:
         self._highest: dict[tuple[str, str], int] = {}
         self._missing: dict[tuple[str, str], set[int]] = {}
         self._repeated: list[tuple[str, str, int]] = []
+        #: First number of each partition whose beginning was put away without an archive.
+        self._begins: dict[tuple[str, str], dict[int, int]] = {}
+
+    def begin(self, source: str, stream: str, partition: int, number: int) -> None:
+        """An event of a partition whose beginning is gone: what is missing below its first number is not looked for."""
+        self._begins.setdefault((source, stream), {}).setdefault(partition, number)
 
     def add(self, source: str, stream: str, number: int) -> None:
         """One event with its sequence number was found."""
@@ -208,12 +214,18 @@ class Sequences:
             Difference("sequence number", f"{source} on {stream}", "contract", number, "facts", "missing")
             for (source, stream), numbers in sorted(self._missing.items())
             for number in sorted(numbers)
+            if number >= self._first(source, stream)
         ]
         doubled = [
             Difference("sequence number", f"{source} on {stream}", "contract", number, "facts", "repeated")
             for source, stream, number in sorted(self._repeated)
+            if number >= self._first(source, stream)
         ]
         return lost + doubled
+
+    def _first(self, source: str, stream: str) -> int:
+        """The number from which on everything can be looked for."""
+        return max(self._begins.get((source, stream), {}).values(), default=0)
 
 
 def keyed(table: Table, rows: Iterable[Mapping[str, Any]]) -> Rows:

@@ -51,14 +51,15 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     Hops that are behind the cut (only possible on a store that was stopped or killed) are listed as in the
     pipe and left out of the comparison.
     """
-    facts = sources.facts_in_kafka(config, cut)
+    before = sources.facts_put_away(config, cut)
+    facts = sources.facts_in_kafka(config, cut, before)
     tables = {table.full_name: sources.rows_in_kafka(config, table) for table in sources.MIRRORED}
     pipe = {"facts after the last tick": facts.beyond}
     differences = books.unbalanced(facts.balances) + facts.sequences.differences()
     totals = {"kafka": facts.balances.totals()}
 
     if quiet.archive_has(config, cut):
-        archive = sources.facts_in_delta(config, cut)
+        archive = sources.facts_in_delta(config, cut, before)
         totals["delta"] = archive.totals()
         differences += books.compare(facts.balances, archive, tuple(Place))
         differences += books.compare_lots(facts.balances, archive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,16 +18,18 @@ from msgspec import Struct
 from producers.truth import shelves_of_the_world
 from smartshelf.audit.books import Balances, LotKey, Rows, Sequences, ShelfKey, keyed
 from smartshelf.audit.cut import Cut
+from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Removal, WhAdjust, WhOut
 from smartshelf.contracts.ledger import EXPIRED, Place
+from smartshelf.contracts.render import arrow
 from smartshelf.contracts.render.columns import columns
 from smartshelf.contracts.tables import TABLES, Table
-from smartshelf.contracts.topics import FACTS, TOPICS
+from smartshelf.contracts.topics import FACTS, TOPICS, Topic
 from smartshelf.domain import ledger
 from smartshelf.domain.ledger import Moved
 from smartshelf.domain.lots import LotPlace
 from smartshelf.errors import Unavailable
-from smartshelf.io import kafka, postgres
+from smartshelf.io import delta, kafka, postgres
 from smartshelf.settings import Settings
 
 #: Topics whose facts move units or weigh.
@@ -36,6 +39,17 @@ _SINKS = [table for table in TABLES.values() if table.direction == "sink"]
 MIRRORED: tuple[Table, ...] = tuple(table for table in _SINKS if not table.takes_facts)
 #: Tables that Connect writes facts into.
 RECORDED: tuple[Table, ...] = tuple(table for table in _SINKS if table.takes_facts)
+
+
+_NAMES = tuple(topic.name for topic in FACTS)
+#: Columns that the fold of an archived fact needs, and those that say who numbered it.
+_NUMBERED = frozenset({"event_id", "event_type", "store_id", "source", "seq"})
+_FOLDED = _NUMBERED | {
+    "step", "timestamp", "shelf_id", "batch_code", "quantity", "qty", "adjustment", "reason", "location", "items",
+    "schema_version",
+}  # fmt: skip
+#: Facts that the comparison with the world and the hash look at one by one.
+_NOTED: dict[str, type[Event]] = {"wh_out": WhOut, "wh_adjust": WhAdjust, "removal": Removal}
 
 
 class _Identity(Struct):
@@ -70,7 +84,15 @@ class Facts:
     leaving: Counter[LotKey] = field(default_factory=Counter)
     #: Every ``wh_out`` by event_id.
     taken: Rows = field(default_factory=dict)
+    #: Kafka's first offsets: what lay before them was put away.
+    starts: Offsets = field(default_factory=dict)
     _last_count: dict[ShelfKey, datetime] = field(default_factory=dict)
+
+    def going_on(self, source: str) -> Facts:
+        """A copy that another source goes on with."""
+        copied = copy.deepcopy(self)
+        copied.balances.source = source
+        return copied
 
     def book(self, store_id: str, moved: Iterable[Moved], at: datetime, counted_shelf: str | None) -> None:
         """Book one fact that happened at ``at``; ``counted_shelf``: the shelf it counts, if it is a count."""
@@ -93,14 +115,30 @@ class Facts:
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
 
 
-def facts_in_kafka(config: Settings, cut: Cut) -> Facts:
-    """Fold every committed fact through the ledger, and check that no sequence number is missing or repeated."""
-    facts = Facts(Balances("kafka facts"))
+def facts_put_away(config: Settings, cut: Cut) -> Facts:
+    """Fold the facts that Kafka has no longer (their months were brought forward) from the archive."""
+    facts = Facts(Balances("delta raw"), starts=kafka.start_offsets(config.kafka_bootstrap, _NAMES))
     for topic in FACTS:
+        if topic.raw and any(facts.starts[topic.name].values()):
+            _fold_archive(config, cut, facts, topic, {}, facts.starts)
+    return facts
+
+
+def facts_in_kafka(config: Settings, cut: Cut, before: Facts) -> Facts:
+    """Fold every committed fact through the ledger, and check that no sequence number is missing or repeated.
+
+    ``before``: what the facts add up to that Kafka has no longer.
+    """
+    facts = before.going_on("kafka facts")
+    for topic in FACTS:
+        cut_off = {int(part) for part, start in facts.starts[topic.name].items() if start and not topic.raw}
         for message in kafka.read_all(config.kafka_bootstrap, topic.name):
             identity = _identity(message.value())
             if identity.seq is not None and Evidence.is_own(identity.source):
-                facts.sequences.add(identity.counted_as, topic.stream or topic.name, identity.seq)
+                stream = topic.stream or topic.name
+                if message.partition() in cut_off:
+                    facts.sequences.begin(identity.counted_as, stream, message.partition(), identity.seq)
+                facts.sequences.add(identity.counted_as, stream, identity.seq)
             if topic.name not in BOOKED:
                 continue
             fact = topic.decoder.decode(message.value())
@@ -126,16 +164,40 @@ def _dead_letters(config: Settings) -> Iterator[DeadLetter]:
             yield letter
 
 
-def facts_in_delta(config: Settings, cut: Cut) -> Balances:
-    """Fold the raw archive from its typed columns, without a look at the messages."""
-    facts = Facts(Balances("delta raw"))
+def facts_in_delta(config: Settings, cut: Cut, before: Facts) -> Balances:
+    """Fold the raw archive from its typed columns, without a look at the messages, after what was put away."""
+    facts = before.going_on("delta raw")
     for name in BOOKED:
-        table = DeltaTable(str(config.delta_root / "raw" / name)).to_pyarrow_table()
-        for row in table.sort_by([("partition", "ascending"), ("offset", "ascending")]).to_pylist():
-            if cut.holds(row["store_id"], name, row["partition"], row["offset"], row["source"], row["step"]):
-                counted = row["event_type"] == "count" and row["location"] == "store"
-                facts.book(row["store_id"], _moved(row), row["timestamp"], row["shelf_id"] if counted else None)
+        _fold_archive(config, cut, facts, TOPICS[name], facts.starts, {})
     return facts.balances
+
+
+def _fold_archive(config: Settings, cut: Cut, facts: Facts, topic: Topic, start: Offsets, end: Offsets) -> None:
+    """Fold a part of a topic's archive."""
+    is_booked = topic.name in BOOKED
+    schema = arrow.events_schema(topic).names
+    columns = [name for name in schema if name in (_FOLDED if is_booked else _NUMBERED)]
+    # The rows of one topic are few and told in full: what was taken from the backroom is part of the hash.
+    columns = schema if topic.name == "wh_events" else columns
+    for row in delta.in_order(config.delta_root / "raw" / topic.name, columns, start, end):
+        if row["seq"] is not None and Evidence.is_own(row["source"]):
+            identity = msgspec.convert({name: row[name] for name in _NUMBERED}, _Identity)
+            facts.sequences.add(identity.counted_as, topic.stream or topic.name, row["seq"])
+        where = (topic.name, row["partition"], row["offset"])
+        if is_booked and cut.holds(row["store_id"], *where, row["source"], row["step"]):
+            counted = row["event_type"] == "count" and row["location"] == "store"
+            facts.book(row["store_id"], _moved(row), row["timestamp"], row["shelf_id"] if counted else None)
+            if row["event_type"] in _NOTED:
+                facts.note(_event(row))
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    """An archived row as the event that it was."""
+    kind = _NOTED[row["event_type"]]
+    names = {field.name for field in msgspec.structs.fields(kind)}
+    values = {name: value for name, value in row.items() if name in names and value is not None}
+    event: Event = msgspec.convert(msgspec.to_builtins(values), kind, strict=False)
+    return event
 
 
 def _moved(row: Mapping[str, Any]) -> Iterator[Moved]:

@@ -7,22 +7,36 @@ from typing import Annotated
 
 import typer
 
+from smartshelf.bench import shrink, soak
 from smartshelf.bench.measures import MEASURES
 from smartshelf.bench.table import Figure, markdown
 from smartshelf.errors import BadInput
 from smartshelf.settings import settings
 
+#: Not of those that run by default: one takes a quarter of an hour or more, the other needs no running store.
+SOAK, SHRINK = "soak", "shrink"
+
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help=f"Any of: {', '.join(MEASURES)}. Default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Any of: {', '.join(MEASURES)}. Default: all. Alone: {SOAK}, {SHRINK}.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=soak.SETTLING + 2, help="soak, shrink: simulated days to live.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the running store and print a table beside the goals; written to .smartshelf/bench.md too.
 
-    Figures depend on the machine and its other load: compare ratios of one run.
+    Figures depend on the machine and its other load: compare ratios of one run. `soak` runs days at `auto` and exits
+    with 1 when memory, files or the time to Postgres grow by more than 1, 5 or 2 % per simulated day. `shrink` lives
+    days in this process, with theft and faulty scales, and scores the alerts against what really happened.
 
     Example: smartshelf bench latency auto
     """
+    if names == [SOAK]:
+        _soak(days, as_json)
+    if names == [SHRINK]:
+        _shrink(days, as_json)
+        return
     if unknown := [name for name in names or () if name not in MEASURES]:
         raise BadInput("There is no such measurement", value=unknown[0], remedy=f"Measurements: {', '.join(MEASURES)}.")
     config = settings()
@@ -33,3 +47,27 @@ def bench(
     table = markdown(figures)
     (config.home / "bench.md").write_text(table + "\n")
     typer.echo(json.dumps([figure.as_dict() for figure in figures], indent=1) if as_json else table)
+
+
+def _soak(days: int, as_json: bool) -> None:
+    config = settings()
+
+    def tell(sample: soak.Sample) -> None:
+        told = "  ".join(f"{name} {sample.figures[name]:.4g}" for name in soak.LIMITS)
+        typer.echo(f"day {sample.day:5.2f}  {told}", err=True)
+
+    samples = soak.soak(config, days, tell)
+    found = soak.slopes(samples)
+    (config.home / "soak.json").write_text(json.dumps([sample._asdict() for sample in samples], indent=1))
+    typer.echo(json.dumps([slope._asdict() for slope in found], indent=1) if as_json else soak.table(found))
+    raise typer.Exit(1 if any(slope.is_too_steep for slope in found) else 0)
+
+
+def _shrink(days: int, as_json: bool) -> None:
+    evidence = shrink.live(settings(), days)
+    found, losses = shrink.scores(evidence.truth, evidence.alerts), shrink.false_losses(evidence.alerts)
+    if as_json:
+        told = [score._asdict() | {"precision": score.precision, "recall": score.recall} for score in found]
+        typer.echo(json.dumps({"scores": told, "false_losses": losses}, indent=1))
+    else:
+        typer.echo(shrink.table(found, losses, days))

@@ -45,7 +45,7 @@ def start(_: Settings) -> Iterator[Figure]:
 def memory(config: Settings) -> Iterator[Figure]:
     """Memory (PSS: shared pages counted once) and CPU of all services at speed 60 with one page open."""
     clock = _clock(config)
-    with _at_speed(clock, 60.0), _open_page(config):
+    with at_speed(clock, 60.0), _open_page(config):
         time.sleep(10)  # the change of speed has settled
         family = _family()
         before = {process.pid: _cpu(process) for process in family}
@@ -58,25 +58,30 @@ def memory(config: Settings) -> Iterator[Figure]:
 
 def latency(config: Settings) -> Iterator[Figure]:
     """From XADD to the row in ``state.shelf_state``, at 20 events/s, with the clock held (no other changes)."""
+    waited = waits(config, probes=400)
+    for share, goal in ((0.5, "< 1 s"), (0.99, "-")):
+        yield Figure(
+            f"XADD -> state.shelf_state p{share * 100:.0f}", percentile(waited, share), "s", goal, "20 events/s"
+        )
+
+
+def waits(config: Settings, probes: int) -> list[float]:
+    """Seconds that each of ``probes`` events at 20/s took, with the clock held."""
     clock, engine = _clock(config), postgres.engine(config, "analyst", "bench")
     clock.hold("bench", "latency is being measured", 120.0)
     try:
         time.sleep(5)  # everything before has arrived
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            waits = _probe(config, connection, clock.now(), probes=400, per_second=20)
+            return _probe(config, connection, clock.now(), probes=probes, per_second=20)
     finally:
         clock.release("bench")
         engine.dispose()
-    for share, goal in ((0.5, "< 1 s"), (0.99, "-")):
-        yield Figure(
-            f"XADD -> state.shelf_state p{share * 100:.0f}", percentile(waits, share), "s", goal, "20 events/s"
-        )
 
 
 def auto(config: Settings) -> Iterator[Figure]:
     """Simulated seconds per real second as fast as the pipeline keeps up, in opening hours."""
     clock = _clock(config)
-    with _at_speed(clock, None):
+    with at_speed(clock, None):
         time.sleep(5)
         began, from_moment = time.monotonic(), clock.now()
         time.sleep(WATCHED)
@@ -114,7 +119,7 @@ def _clock(config: Settings) -> Clock:
 
 
 @contextmanager
-def _at_speed(clock: Clock, speed: float | None) -> Iterator[None]:
+def at_speed(clock: Clock, speed: float | None) -> Iterator[None]:
     """Run at a speed (None: auto) and go back to 60 afterwards."""
     clock.resume()
     if speed is None:

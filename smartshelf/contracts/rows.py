@@ -268,12 +268,16 @@ class Alert(MirrorRow, kw_only=True):
     step: int
     shelf_id: Id
     batch_code: Id | None = None
+    #: Of the lot, where the alert is about one.
+    expiry_date: CalendarDate | None = None
     location: Literal["store", "warehouse"]
     current_stock: Balance
     max_stock: Stock | None = None
     target_pct: Percent | None = None
     suggested_qty: Stock | None = None
     severity: Literal["info", "warning", "critical"]
+    #: Of a difference between shelf, scale and till.
+    likely_cause: Literal["theft", "mis_scan", "unseen_loss", "scale_drift", "scale_silent"] | None = None
     why: Text
     status: Literal["open", "ack", "resolved", "dismissed"]
     assigned_to: str | None = None

@@ -31,8 +31,8 @@ def stock_is_back(current_stock: int, max_stock: int) -> str:
     return f"{current_stock} of {max_stock} units are on the shelf again."
 
 
-def near_expiry(current_stock: int, batch_code: str) -> str:
-    return f"{current_stock} units of lot {batch_code} in the store come close to their expiry date."
+def near_expiry(current_stock: int, batch_code: str, expiry_date: str) -> str:
+    return f"{current_stock} units of lot {batch_code} in the store expire on {expiry_date}."
 
 
 def lot_has_gone(batch_code: str) -> str:
@@ -47,16 +47,24 @@ def no_longer_negative(current_stock: int, place: str) -> str:
     return f"The books hold {current_stock} units {place} now."
 
 
-def expired(current_stock: int, batch_code: str) -> str:
-    return f"{current_stock} units of lot {batch_code} have expired and are taken away."
+def expired(current_stock: int, batch_code: str, expiry_date: str) -> str:
+    return f"{current_stock} units of lot {batch_code} with the expiry date {expiry_date} are taken away."
 
 
 def expired_is_gone(batch_code: str) -> str:
     return f"What was left of lot {batch_code} has been taken away."
 
 
-def unpaid(current_stock: int) -> str:
-    return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing."
+#: Likely cause -> how it is said.
+_CAUSES = {
+    "theft": "probably hidden by shoppers",
+    "mis_scan": "probably missed by the till",
+}
+
+
+def unpaid(current_stock: int, likely_cause: str | None) -> str:
+    guess = f", {_CAUSES[likely_cause]}" if likely_cause else ""
+    return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing{guess}."
 
 
 def phantom(current_stock: int, suggested_qty: int) -> str:
@@ -65,6 +73,17 @@ def phantom(current_stock: int, suggested_qty: int) -> str:
         f"The books hold {current_stock} units and the scale does not feel {suggested_qty} of them: probably taken "
         "without being seen, or scanned as something else. Count the shelf."
     )
+
+
+def scale_drifts(current_stock: int) -> str:
+    return (
+        f"The scale does not agree with the {current_stock} units of the books, and not by whole units: probably its "
+        "zero wanders. Count the shelf and set the scale."
+    )
+
+
+def scale_is_silent(current_stock: int) -> str:
+    return f"Goods were moved and the scale said nothing; the books hold {current_stock} units. Look at the scale."
 
 
 def scale_agrees(current_stock: int) -> str:

@@ -32,7 +32,10 @@ def facts(
 
     config, begun = settings(), time.monotonic()
     if not (config.data_dir / MANIFEST).is_file():
-        build(config.data_dir, Order(config.stores, config.scale, config.seed, opening.opens_at(config)))
+        order = Order(
+            config.stores, config.scale, config.seed, opening.opens_at(config), near_expiry_days=config.near_expiry_days
+        )
+        build(config.data_dir, order)
     start = opening.opens_at(config)
     last = steps_until(config, start, days=days, until=parse_start(until) if until else None)
     folder = Folder(out or config.data_dir / "facts")

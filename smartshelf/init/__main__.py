@@ -79,7 +79,10 @@ def load_reference(service: Service) -> None:
 def build_data(service: Service) -> None:
     """Generate the store's files unless those of the settings are there."""
     config = service.settings
-    built = build(config.data_dir, Order(config.stores, config.scale, config.seed, first_moment(config)))
+    order = Order(
+        config.stores, config.scale, config.seed, first_moment(config), near_expiry_days=config.near_expiry_days
+    )
+    built = build(config.data_dir, order)
     if not built.skipped:
         service.log.info("built the data of %s in %s", ", ".join(config.stores), built.folder)
 

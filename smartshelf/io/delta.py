@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Field, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from pyarrow.dataset import dataset
 
 from smartshelf.contracts.control import Offsets
 
@@ -32,13 +34,16 @@ POSITION = pa.schema(
 #: Column of a merge's source that says 'delete this key'.
 DELETED = "_deleted"
 
+#: What no version of the last minutes uses goes: a mirror gets a version every two seconds, and readers take seconds.
 _PROPERTIES = {
     "delta.checkpointInterval": "100",
-    "delta.logRetentionDuration": "interval 1 hours",
-    "delta.deletedFileRetentionDuration": "interval 1 hours",
+    "delta.logRetentionDuration": "interval 3 minutes",
+    "delta.deletedFileRetentionDuration": "interval 3 minutes",
 }
-#: Files that no version of the last hour uses go; readers take seconds.
-KEEP_HOURS = 1
+#: Offsets that are read at once.
+PIECE = 100_000
+#: Files below this size (bytes) are joined, when there are so many of them: what is joined is written once more.
+SMALL, MANY = 16_000_000, 8
 
 
 def ensure_table(path: Path, schema: pa.Schema) -> bool:
@@ -57,6 +62,12 @@ class DeltaSink:
         ensure_table(path, schema)
         self.path, self.schema = path, schema
         self._table = DeltaTable(str(path))
+        there = set(self._table.schema().to_arrow().names)
+        # A field that came with newer code; rows from before do not have it.
+        if new := [Field.from_arrow(field) for field in schema if field.name not in there]:
+            self._table.alter.add_columns(new)
+        if _PROPERTIES.items() - self._table.metadata().configuration.items():
+            self._table.alter.set_table_properties(_PROPERTIES)
         self._turn = threading.Lock()
 
     def append(self, rows: pa.Table, *, app: str, version: int) -> bool:
@@ -86,11 +97,17 @@ class DeltaSink:
 
         return self._once(app, version, write)
 
-    def rows(self) -> pa.Table:
-        """What the table holds now."""
+    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """What the table holds now, of these columns or all."""
         with self._turn:
             self._table.update_incremental()
-            return self._table.to_pyarrow_table()
+            return self._table.to_pyarrow_table(columns=None if columns is None else list(columns))
+
+    def delete(self, where: str) -> None:
+        """Delete the rows for which an SQL condition holds."""
+        with self._turn:
+            self._table.update_incremental()
+            self._table.delete(where)
 
     def insert_new(self, rows: pa.Table, *, key: Sequence[str]) -> None:
         """Add the rows whose key the table does not have yet."""
@@ -115,22 +132,62 @@ class DeltaSink:
         """Join small files, delete what no recent version needs, shorten the log."""
         with self._turn:
             self._table.update_incremental()
-            self._table.optimize.compact(min_commit_interval=timedelta(0))
-            self._table.vacuum(retention_hours=KEEP_HOURS, enforce_retention_duration=False, dry_run=False)
+            sizes = pa.table(self._table.get_add_actions())["size_bytes"].to_pylist()
+            if sum(size < SMALL for size in sizes) >= MANY:
+                self._table.optimize.compact(target_size=SMALL, min_commit_interval=timedelta(0))
+            self._table.vacuum(enforce_retention_duration=False, dry_run=False)
             self._table.create_checkpoint()
             self._table.cleanup_metadata()
 
 
 def max_offsets(path: Path) -> Offsets:
-    """Highest offset in a raw table by topic and partition; {} when there is no table or no row."""
+    """Highest offset in a raw table by topic and partition; {} when there is no table or no row.
+
+    The statistics of a file say it where all its rows are of one partition; only other files are read.
+    """
     try:
-        rows = DeltaTable(str(path)).to_pyarrow_table(columns=["topic", "partition", "offset"])
+        table = DeltaTable(str(path))
     except TableNotFoundError:
         return {}
     reached: Offsets = {}
-    for row in rows.group_by(["topic", "partition"]).aggregate([("offset", "max")]).to_pylist():
-        reached.setdefault(row["topic"], {})[str(row["partition"])] = row["offset_max"]
+
+    def note(topic: str, partition: int, offset: int) -> None:
+        known = reached.setdefault(topic, {})
+        known[str(partition)] = max(offset, known.get(str(partition), -1))
+
+    several = []
+    for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        least, most = ([file.get(f"{end}.{name}") for name in ("topic", "partition")] for end in ("min", "max"))
+        if least == most and None not in least:
+            note(most[0], most[1], file["max.offset"])
+        else:
+            several.append(f"{path}/{file['path']}")
+    if several:
+        rows = dataset(several, format="parquet").to_table(columns=list(POSITION.names))
+        for row in rows.group_by(["topic", "partition"]).aggregate([("offset", "max")]).to_pylist():
+            note(row["topic"], row["partition"], row["offset_max"])
     return reached
+
+
+def in_order(path: Path, columns: Sequence[str], start: Offsets, end: Offsets) -> Iterator[dict[str, Any]]:
+    """Rows of a raw table by partition and offset: from ``start`` (or the first) to before ``end`` (or the last).
+
+    Both by topic and partition. The table is read in pieces: it may be far larger than memory.
+    """
+    if not (reached := max_offsets(path)):
+        return
+    table = DeltaTable(str(path)).to_pyarrow_dataset()
+    wanted = [*POSITION.names, *(name for name in columns if name not in POSITION.names)]
+    for topic, partitions in sorted(reached.items()):
+        for part, last in sorted(partitions.items(), key=lambda item: int(item[0])):
+            stop = min(last + 1, end.get(topic, {}).get(part, last + 1))
+            for low in range(start.get(topic, {}).get(part, 0), stop, PIECE):
+                inside = (
+                    (pc.field("partition") == int(part))
+                    & (pc.field("offset") >= low)
+                    & (pc.field("offset") < min(low + PIECE, stop))
+                )
+                yield from table.to_table(columns=wanted, filter=inside).sort_by("offset").to_pylist()
 
 
 def read(path: Path, **matching: str) -> list[dict[str, Any]]:

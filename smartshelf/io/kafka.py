@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from kafka import KafkaAdminClient
+from kafka import TopicPartition as AdminPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError as AdminError
 from kafka.errors import TopicAlreadyExistsError
 
+from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.topics import TOPICS, Topic
 from smartshelf.errors import Fenced, SmartShelfError, Unavailable
 
@@ -108,6 +110,28 @@ def ensure_topics(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] 
         admin.close()
 
 
+def delete_before(bootstrap: str, offsets: Offsets) -> None:
+    """Delete the records below these offsets, by topic and partition; repeating it changes nothing.
+
+    Raises Unavailable when Kafka does not do it.
+    """
+    wanted = {
+        AdminPartition(topic, int(part)): offset for topic, parts in offsets.items() for part, offset in parts.items()
+    }
+    if not wanted:
+        return
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-retention")
+    except AdminError as failed:
+        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+    try:
+        admin.delete_records(wanted)
+    except AdminError as failed:
+        raise Unavailable("Kafka refused to delete records", value=str(failed)) from failed
+    finally:
+        admin.close()
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -127,37 +151,79 @@ def consumer(bootstrap: str, group: str, **overrides: Any) -> Consumer:
     )
 
 
-def end_offsets(bootstrap: str, topics: Iterable[str]) -> dict[str, dict[str, int]]:
+def end_offsets(bootstrap: str, topics: Iterable[str]) -> Offsets:
     """The next offset to be written, by topic and partition (as text); Unavailable when Kafka does not answer."""
+    return _watermarks(bootstrap, topics, 1)
+
+
+def start_offsets(bootstrap: str, topics: Iterable[str]) -> Offsets:
+    """The first offset that was not deleted, by topic and partition (as text); Unavailable like ``end_offsets``."""
+    return _watermarks(bootstrap, topics, 0)
+
+
+def _watermarks(bootstrap: str, topics: Iterable[str], which: int) -> Offsets:
+    def ask(reader: Consumer, parts: list[TopicPartition]) -> list[int]:
+        return [reader.get_watermark_offsets(part, timeout=10.0)[which] for part in parts]
+
+    return _asked(bootstrap, topics, ask)
+
+
+def offsets_since(bootstrap: str, topics: Iterable[str], moment_ms: int) -> Offsets:
+    """The first offset appended at or after a moment (real ms since 1970), or the end; Unavailable like the others."""
+
+    def ask(reader: Consumer, parts: list[TopicPartition]) -> list[int]:
+        asked = [TopicPartition(part.topic, part.partition, moment_ms) for part in parts]
+        found = reader.offsets_for_times(asked, timeout=10.0)
+        return [
+            part.offset if part.offset >= 0 else reader.get_watermark_offsets(part, timeout=10.0)[1] for part in found
+        ]
+
+    return _asked(bootstrap, topics, ask)
+
+
+def _asked(
+    bootstrap: str, topics: Iterable[str], ask: Callable[[Consumer, list[TopicPartition]], list[int]]
+) -> Offsets:
+    """One offset of every partition of these topics, by topic and partition."""
     reader = consumer(bootstrap, "smartshelf-reader")
     try:
         counts = partition_counts(reader)
-        return {
-            topic: {
-                str(part): reader.get_watermark_offsets(TopicPartition(topic, part), timeout=10.0)[1]
-                for part in range(counts.get(topic, 0))
-            }
-            for topic in topics
-        }
+        found: Offsets = {}
+        for topic in topics:
+            parts = [TopicPartition(topic, part) for part in range(counts.get(topic, 0))]
+            found[topic] = {str(part.partition): at for part, at in zip(parts, ask(reader, parts), strict=True)}
+        return found
     except KafkaException as failed:
         raise Unavailable("Kafka does not answer", value=str(failed)) from failed
     finally:
         reader.close()
 
 
-def read_all(
-    bootstrap: str, topic: str, start: Mapping[int, int] | None = None, timeout: float = 60.0
-) -> Iterator[Message]:
-    """Every committed record of a topic up to the ends it has now, from ``start`` (partition -> offset) or 0.
+def appended_at(bootstrap: str, topic: str, partition: int, offset: int) -> int | None:
+    """When the first record at or after an offset was appended, real ms since 1970; None when there is none."""
+    for message in read_all(bootstrap, topic, {partition: offset}, only=(partition,)):
+        moment: int = message.timestamp()[1]
+        return moment
+    return None
 
-    Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
+
+def read_all(
+    bootstrap: str,
+    topic: str,
+    start: Mapping[int, int] | None = None,
+    timeout: float = 60.0,
+    only: Collection[int] | None = None,
+) -> Iterator[Message]:
+    """Every committed record of a topic up to the ends it has now, from ``start`` (partition -> offset) or the first.
+
+    ``only``: these partitions. Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
     """
     reader = consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
     try:
-        count = partition_counts(reader).get(topic, 0)
-        open_partitions = set(range(count))
+        there = range(partition_counts(reader).get(topic, 0))
+        open_partitions = {p for p in there if only is None or p in only}
         begin = start or {}
-        reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in range(count)])
+        reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in sorted(open_partitions)])
         deadline = time.monotonic() + timeout
         while open_partitions:
             # It waits for all it was asked for, or so long: the end of a topic would cost it every time.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from smartshelf.errors import SmartShelfError
 from smartshelf.stack import progress
 from smartshelf.stack.layout import Layout, open_to_everyone
@@ -115,6 +117,15 @@ def initialise(postgres: Postgres, database: str, owner: str, password: str) -> 
     single = [str(postgres.server), "--single", "-D", str(draft), "postgres"]
     _run(postgres, single, text=f"CREATE DATABASE {database}\n")
     draft.rename(postgres.data)
+
+
+def running(postgres: Postgres) -> psutil.Process | None:
+    """The server that works on this cluster, told by its own pid file and command line; None when there is none."""
+    try:
+        process = psutil.Process(int((postgres.data / "postmaster.pid").read_text().splitlines()[0]))
+        return process if str(postgres.data) in process.cmdline() else None
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
 
 
 def forget(layout: Layout, postgres: Postgres) -> None:

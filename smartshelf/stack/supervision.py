@@ -20,6 +20,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from smartshelf.errors import SmartShelfError
 from smartshelf.settings import CHECKOUT
+from smartshelf.stack import postgres
 from smartshelf.stack.graph import Service
 from smartshelf.stack.layout import Layout
 
@@ -199,6 +200,9 @@ def left_over(layout: Layout) -> list[psutil.Process]:
             continue  # gone, or not ours to read
         if "SUPERVISOR_PROCESS_NAME" in environment and environment.get("SMARTSHELF_HOME") == str(layout.home):
             found.append(process)
+    # Root in a container may not look into a process of Postgres' own user.
+    if (server := postgres.running(postgres.locate(layout))) and server not in found:
+        found.append(server)
     # The caller may itself run under a store's supervisor (a test does).
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [process for process in found if process.pid not in mine]

@@ -40,8 +40,8 @@ STAGES: tuple[Stage[Any], ...] = (
     PosFlattener(),
     DailyFeatures(),
 )
-#: Jobs with a query of their own; delta_init only makes tables.
-OTHERS = ("delta_init", "raw_sinks", "mirrors")
+#: Jobs that are no stages: delta_init only makes tables, retention only looks now and then.
+OTHERS = ("delta_init", "raw_sinks", "mirrors", "retention")
 ALL = "all"
 
 if tuple(stage.name for stage in STAGES) != configured.STAGES:

@@ -8,6 +8,7 @@ from smartshelf.io.delta import ensure_table
 from smartshelf.settings import Settings
 from spark_apps import tables
 
+NAME = "delta_init"
 log = logging.getLogger(__name__)
 
 

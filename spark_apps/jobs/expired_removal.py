@@ -16,7 +16,7 @@ from smartshelf.contracts import events as e
 from smartshelf.domain import alerts
 from smartshelf.domain.calendar import EVERY_DAY, Timetable
 from smartshelf.domain.fefo import REMOVAL_AFTER_DAYS
-from smartshelf.domain.lots import UNKNOWN_LOT, LotPlace, day_of
+from smartshelf.domain.lots import UNKNOWN_LOT, LotPlace, date_of, day_of
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Step
@@ -87,14 +87,15 @@ class ExpiredRemoval(Deciding[State]):
                 subject = f"{shelf_id}|{batch_code}|{location}"
                 state.asked.append(subject)
                 if subject not in before:
-                    outputs += _ask(state, step, subject, shelf_id, batch_code, location, int(lots.units[row, place]))
+                    units, date = int(lots.units[row, place]), str(date_of(int(lots.expiry_day[row])))
+                    outputs += _ask(state, step, subject, shelf_id, batch_code, location, units, date)
         return outputs
 
 
 def _ask(
-    state: State, step: Step, subject: str, shelf_id: str, batch_code: str, location: str, units: int
+    state: State, step: Step, subject: str, shelf_id: str, batch_code: str, location: str, units: int, date: str
 ) -> list[Output]:
-    name, why = ExpiredRemoval.name, alerts.expired(units, batch_code)
+    name, why = ExpiredRemoval.name, alerts.expired(units, batch_code, date)
     alert = state.alerts.raise_(
         state.pen,
         name,
@@ -103,6 +104,7 @@ def _ask(
         subject,
         shelf_id=shelf_id,
         batch_code=batch_code,
+        expiry_date=date,
         location=location,
         current_stock=units,
         severity="warning",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyspark.sql import SparkSession
 
 from smartshelf.contracts.ids import stable_id
@@ -14,16 +16,23 @@ from spark_apps.sinks import Mirrors
 NAME = "mirrors"
 
 
+def folder(config: Settings) -> Path:
+    """Its checkpoint. Spark fixes a checkpoint's topics: another list of topics needs another checkpoint."""
+    return config.checkpoints / NAME / f"v2-{stable_id(*_topics())}"
+
+
+def _topics() -> list[str]:
+    return sorted(table.topic.name for table in tables.MIRRORED)
+
+
 def start(session: SparkSession, config: Settings) -> Query:
     """One query for all topics; reading them again from the beginning changes nothing."""
-    # Spark fixes a checkpoint's topics: another list of topics needs another checkpoint.
-    topics = sorted(table.topic.name for table in tables.MIRRORED)
-    folder = config.checkpoints / NAME / f"v2-{stable_id(*topics)}"
-    mirrors = Mirrors(config.delta_root, lambda: recovery.checkpoint_id(folder))
+    checkpoint = folder(config)
+    mirrors = Mirrors(config.delta_root, lambda: recovery.checkpoint_id(checkpoint))
     query = (
-        sources.kafka(session, config, topics, "earliest")
+        sources.kafka(session, config, _topics(), "earliest")
         .writeStream.queryName(NAME)
-        .option("checkpointLocation", str(folder))
+        .option("checkpointLocation", str(checkpoint))
         .trigger(processingTime=f"{config.mirror_trigger_ms} milliseconds")
         .foreachBatch(mirrors)
         .start()

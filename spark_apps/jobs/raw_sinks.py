@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from pyspark.sql import SparkSession
 
@@ -16,16 +18,21 @@ from spark_apps.sinks import RawSinks
 NAME = "raw_sinks"
 
 
+def folder(config: Settings) -> Path:
+    """Its checkpoint."""
+    return config.checkpoints / NAME / "v1"
+
+
 def start(session: SparkSession, config: Settings) -> Query:
     """One query for all topics; a lost checkpoint goes on after what the tables hold."""
-    folder = config.checkpoints / NAME / "v1"
-    sinks = RawSinks(config.delta_root, lambda: recovery.checkpoint_id(folder))
+    checkpoint = folder(config)
+    sinks = RawSinks(config.delta_root, lambda: recovery.checkpoint_id(checkpoint))
     topics = [topic.name for topic in tables.RAW]
     starting = _after(sinks, config.kafka_bootstrap, topics)
     query = (
         sources.kafka(session, config, topics, starting)
         .writeStream.queryName(NAME)
-        .option("checkpointLocation", str(folder))
+        .option("checkpointLocation", str(checkpoint))
         .trigger(processingTime=f"{config.raw_trigger_ms} milliseconds")
         .foreachBatch(sinks)
         .start()

@@ -19,7 +19,7 @@ import numpy as np
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
 from smartshelf.domain import alerts, fefo, restock
-from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, day_of
+from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, date_of, day_of
 from smartshelf.domain.shelf import micros
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import Rules, StoreConfig
@@ -216,17 +216,18 @@ class _Desk:
         if expiry - self.today > self.rules.near_in_store[rule]:
             return []
         self.state.told[subject] = expiry
-        quantity = int(lots.units[row, LotPlace.STORE])
+        quantity, date = int(lots.units[row, LotPlace.STORE]), str(date_of(expiry))
         return [
             self._raise(
                 NEAR,
                 subject,
                 shelf_id=shelf_id,
                 batch_code=batch_code,
+                expiry_date=date,
                 location="store",
                 current_stock=quantity,
                 severity="warning" if expiry - self.today <= 1 else "info",
-                why=alerts.near_expiry(quantity, batch_code),
+                why=alerts.near_expiry(quantity, batch_code, date),
             )
         ]
 

@@ -3,7 +3,9 @@
 | rule | opens | closes |
 |---|---|---|
 | unpaid | after closing: units left in baskets are booked as lost | at the next sweep |
-| phantom_stock | every hour: books and scale differ by more than the scale's error | they agree again |
+| phantom_stock | hourly: books and scale differ by more than its error, or it says nothing | they agree again |
+
+Both name the likely cause. For what was not paid, the baskets of the day's customers tell it.
 """
 
 from __future__ import annotations
@@ -31,14 +33,23 @@ SWEEP = Timetable(EVERY_DAY, time(23))
 
 
 class State(msgspec.Struct):
+    """Only what is open: baskets of those inside, scales that have not answered a movement."""
+
     pen: Pen = msgspec.field(default_factory=Pen)
     alerts: AlertBook = msgspec.field(default_factory=AlertBook)
+    #: Customer -> shelf -> units taken and not paid yet.
+    baskets: dict[str, dict[str, int]] = {}
+    #: Shelf -> likely cause -> units that customers left without a receipt since the last sweep.
+    slipped: dict[str, dict[shrink.Cause, int]] = {}
+    #: Shelf -> movements since its scale said something.
+    unfelt: dict[str, int] = {}
 
 
 class Shrink(Deciding[State]):
     """Compares once an hour, sweeps once a day."""
 
     name: ClassVar = "shrink"
+    facts: ClassVar = frozenset({"shelf_events", "pos_transactions"})
     books: ClassVar = True
     config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"shelf_events"})
@@ -48,6 +59,8 @@ class Shrink(Deciding[State]):
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
         outputs = state.alerts.obey(state.pen, self.name, config, step)
+        for fact in facts:
+            _note(state, fact)
         if step.at.hour != step.since.hour:
             outputs += self._compare(state, config, step, books)
         if SWEEP.within(step.since, step.at):
@@ -58,10 +71,14 @@ class Shrink(Deciding[State]):
         outputs: list[Output] = []
         for subject, _ in state.alerts.of_rule(UNPAID):
             outputs += state.alerts.resolve(state.pen, step, UNPAID, subject, alerts.settled())
+        for basket in state.baskets.values():
+            _slip(state, basket, has_paid=False)
+        slipped, state.baskets, state.slipped = state.slipped, {}, {}
         book = books.shelves
         in_baskets = book.balances[:, Place.BASKET]
         for shelf_id, row in sorted((book.shelf_ids[row], row) for row in np.flatnonzero(in_baskets).tolist()):
-            units = int(in_baskets[row])
+            units, told = int(in_baskets[row]), slipped.get(shelf_id, {})
+            cause = max(sorted(told), key=told.__getitem__, default=None)
             outputs.append(state.pen.fact(self.name, step, "shelf_events", e.Unpaid, shelf_id=shelf_id, quantity=units))
             outputs.append(
                 state.alerts.raise_(
@@ -74,7 +91,8 @@ class Shrink(Deciding[State]):
                     location="store",
                     current_stock=units,
                     severity="warning",
-                    why=alerts.unpaid(units),
+                    likely_cause=cause,
+                    why=alerts.unpaid(units, cause),
                 )
             )
         return outputs
@@ -88,30 +106,81 @@ class Shrink(Deciding[State]):
         item_weight = np.array([config.profiles[shelf].item_weight for shelf in shelves])
         stock, weight = book.balances[rows, Place.SHELF], book.weight[rows] / MILLIGRAMS
         # Every reading is an input of its row, and about every second input is one.
-        missing = shrink.missing(stock, weight, item_weight, book.version[rows] / 2)
-        before = {subject for subject, _ in state.alerts.of_rule(PHANTOM)}
-        looked_at = {shelf for shelf, units in zip(shelves, missing.tolist(), strict=True) if units > 0} | before
-        by_shelf = dict(zip(shelves, zip(stock.tolist(), missing.tolist(), strict=True), strict=True))
+        readings = book.version[rows] / 2
+        missing = shrink.missing(stock, weight, item_weight, readings)
+        drifts = shrink.drifts(stock, weight, item_weight, readings)
+        silent = shrink.is_silent([state.unfelt.get(shelf, 0) for shelf in shelves])
+        before = dict(state.alerts.of_rule(PHANTOM))
+        looked_at = np.flatnonzero((missing > 0) | drifts | silent).tolist()
+        looked_at += [row for row, shelf in enumerate(shelves) if shelf in before]
         outputs: list[Output] = []
-        for shelf_id in sorted(looked_at):
-            units, phantom = by_shelf.get(shelf_id, (0, 0))
-            if phantom <= 0:
-                why = alerts.scale_agrees(units)
-                outputs += state.alerts.resolve(state.pen, step, PHANTOM, shelf_id, why, current_stock=units)
-            elif shelf_id not in before:
-                outputs.append(
-                    state.alerts.raise_(
-                        state.pen,
-                        self.name,
-                        step,
-                        PHANTOM,
-                        shelf_id,
-                        shelf_id=shelf_id,
-                        location="store",
-                        current_stock=units,
-                        suggested_qty=phantom,
-                        severity="warning",
-                        why=alerts.phantom(units, phantom),
-                    )
-                )
+        for shelf_id, row in sorted((shelves[row], row) for row in set(looked_at)):
+            units, phantom = int(stock[row]), int(missing[row])
+            if shelf_id in before:
+                if not (phantom or drifts[row] or silent[row]):
+                    why = alerts.scale_agrees(units)
+                    outputs += state.alerts.resolve(state.pen, step, PHANTOM, shelf_id, why, current_stock=units)
+            else:
+                cause = _cause(silent=bool(silent[row]), drifts=bool(drifts[row]))
+                outputs.append(_told(state, step, shelf_id, units, phantom, cause))
+        gone = before.keys() - set(shelves)
+        for shelf_id in sorted(gone):
+            outputs += state.alerts.resolve(state.pen, step, PHANTOM, shelf_id, alerts.without_profile())
         return outputs
+
+
+def _note(state: State, fact: e.Event) -> None:
+    """What one fact says of baskets and scales."""
+    if isinstance(fact, e.WeightChange):
+        state.unfelt.pop(fact.shelf_id, None)
+    elif isinstance(fact, e.Pickup | e.Putback):
+        units = fact.quantity if isinstance(fact, e.Pickup) else -fact.quantity
+        basket = state.baskets.setdefault(fact.customer_id, {})
+        basket[fact.shelf_id] = basket.get(fact.shelf_id, 0) + units
+        state.unfelt[fact.shelf_id] = state.unfelt.get(fact.shelf_id, 0) + 1
+    elif isinstance(fact, e.Refill):
+        state.unfelt[fact.shelf_id] = state.unfelt.get(fact.shelf_id, 0) + 1
+    elif isinstance(fact, e.PosTransaction):
+        basket = state.baskets.pop(fact.customer_id, {})
+        for line in fact.items:
+            basket[line.shelf_id] = basket.get(line.shelf_id, 0) - line.quantity
+        _slip(state, basket, has_paid=True)
+
+
+def _slip(state: State, basket: dict[str, int], *, has_paid: bool) -> None:
+    """Remember what a customer has not paid, with the likely cause."""
+    left = {shelf: units for shelf, units in basket.items() if units > 0}
+    if not left:
+        return
+    cause = shrink.cause_of_unpaid(left.values(), has_paid=has_paid)
+    for shelf, units in left.items():
+        by_cause = state.slipped.setdefault(shelf, {})
+        by_cause[cause] = by_cause.get(cause, 0) + units
+
+
+def _cause(*, silent: bool, drifts: bool) -> shrink.Cause:
+    """A scale that says nothing is told before one that says something odd; what is left are whole units."""
+    return "scale_silent" if silent else "scale_drift" if drifts else "unseen_loss"
+
+
+def _told(state: State, step: Step, shelf_id: str, units: int, phantom: int, cause: shrink.Cause) -> Output:
+    is_loss = cause == "unseen_loss"
+    why = {
+        "unseen_loss": alerts.phantom(units, phantom),
+        "scale_drift": alerts.scale_drifts(units),
+        "scale_silent": alerts.scale_is_silent(units),
+    }[cause]
+    return state.alerts.raise_(
+        state.pen,
+        Shrink.name,
+        step,
+        PHANTOM,
+        shelf_id,
+        shelf_id=shelf_id,
+        location="store",
+        current_stock=units,
+        suggested_qty=phantom if is_loss else None,
+        severity="warning" if is_loss else "info",
+        likely_cause=cause,
+        why=why,
+    )

@@ -29,6 +29,8 @@ from spark_apps.runtime.processor import COLUMNS
 
 log = logging.getLogger(__name__)
 
+#: So many states brought forward stay, by job and store. A rebuild needs the last one whose step was sent.
+KEPT = 3
 JOB_STATE_KEY = ("job", "store_id", "epoch", "step")
 JOB_STATE = pa.schema(
     [
@@ -113,6 +115,14 @@ class Effects:
         self._job_state.insert_new(pa.table(arrays, schema=JOB_STATE), key=JOB_STATE_KEY)
         for row in rows:
             log.info("store %s: state as of step %d brought forward", row.store_id, row.step)
+            self._forget(row.store_id)
+
+    def _forget(self, store_id: str) -> None:
+        """Delete all but the last KEPT states of a store."""
+        keys = self._job_state.rows(["job", "store_id", "step"]).to_pylist()
+        steps = sorted({key["step"] for key in keys if (key["job"], key["store_id"]) == (self._job, store_id)})
+        if len(steps) > KEPT:
+            self._job_state.delete(f"job = '{self._job}' and store_id = '{store_id}' and step < {steps[-KEPT]}")
 
     def _send(self, rows: list[Row], checkpoint: str, batch_id: int) -> None:
         sent: JobProgress | None = None

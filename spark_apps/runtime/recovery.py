@@ -21,6 +21,7 @@ from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import kafka
+from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import RUNTIME, Runtime
 from spark_apps.runtime.processor import unpack_carried
 
@@ -97,12 +98,15 @@ def committed_offsets(folder: Path) -> Offsets:
     return msgspec.json.decode(lines[2], type=Offsets)
 
 
+def all_progress(bootstrap: str) -> list[JobProgress]:
+    """What each job has sent so far."""
+    latest = kafka.read_latest(bootstrap, "job_progress").values()
+    return [msgspec.json.decode(value, type=JobProgress) for value in latest]
+
+
 def read_progress(bootstrap: str, job: str) -> JobProgress | None:
     """What a job has sent so far; call it after the job's writer has fenced its predecessor."""
-    rows = (
-        msgspec.json.decode(value, type=JobProgress) for value in kafka.read_latest(bootstrap, "job_progress").values()
-    )
-    return next((row for row in rows if row.job == job), None)
+    return next((row for row in all_progress(bootstrap) if row.job == job), None)
 
 
 def trouble(folder: Path, generation: Generation, progress: JobProgress | None) -> str | None:
@@ -169,11 +173,7 @@ def _rebuild(
     if progress is None:
         # Nothing was sent to this Kafka: what was brought forward belongs to another one.
         return Generation(epoch=epoch, because=because)
-    origins: dict[str, Mapping[str, Any]] = {}
-    for row in sorted(carried, key=lambda row: (row["step"], row["epoch"])):
-        # A later one was written by a batch whose outputs never left.
-        if row["step"] <= progress.steps.get(row["store_id"], -1):
-            origins[row["store_id"]] = row
+    origins = last_carried(carried, progress.steps)
     complete = origins.keys() >= progress.steps.keys()
     starting = _starting(origins, partitions) if complete and origins else "earliest"
     for store_id, step in sorted(progress.steps.items()):
@@ -188,19 +188,50 @@ def _rebuild(
     )
 
 
-def _starting(origins: Mapping[str, Mapping[str, Any]], partitions: Mapping[str, int]) -> str:
-    """Where to read from so that no store misses a record; what one has seen already it leaves out itself."""
-    seen = {store: Runtime.load(unpack_carried(row["state"])[RUNTIME]).positions for store, row in origins.items()}
-    start: dict[str, dict[str, int]] = {}
-    for topic, count in partitions.items():
-        for partition in range(count):
-            readers = [
-                positions.at(topic, partition) + 1
+def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
+    """By store the state brought forward last at or before a step; a store without one is left out.
+
+    A later one than what was sent was written by a batch whose outputs never left.
+    """
+    origins: dict[str, Mapping[str, Any]] = {}
+    for row in sorted(carried, key=lambda row: (row["step"], row["epoch"])):
+        if row["step"] <= steps.get(row["store_id"], -1):
+            origins[row["store_id"]] = row
+    return origins
+
+
+def positions_of(origins: Mapping[str, Mapping[str, Any]]) -> dict[str, Positions]:
+    """By store how far the state that was brought forward had read."""
+    return {store: Runtime.load(unpack_carried(row["state"])[RUNTIME]).positions for store, row in origins.items()}
+
+
+def needed_from(seen: Mapping[str, Positions], topic: str, count: int) -> dict[str, int]:
+    """The first offset of each partition that a store has not seen; 0 where one has seen nothing, or none lives there.
+
+    What a store further on has seen already it leaves out itself.
+    """
+    by_store = TOPICS[topic].by_store
+    return {
+        str(part): min(
+            (
+                positions.at(topic, part) + 1
                 for store, positions in seen.items()
-                if not TOPICS[topic].by_store or kafka.partition_for_store(store, count) == partition
-            ]
-            # A store that had nothing there yet has its first record still to come, or not.
-            start.setdefault(topic, {})[str(partition)] = min(readers, default=0) or EARLIEST
+                if not by_store or kafka.partition_for_store(store, count) == part
+            ),
+            default=0,
+        )
+        for part in range(count)
+    }
+
+
+def _starting(origins: Mapping[str, Mapping[str, Any]], partitions: Mapping[str, int]) -> str:
+    """Where to read from so that no store misses a record."""
+    seen = positions_of(origins)
+    start = {
+        # A store that had nothing there yet has its first record still to come, or not.
+        topic: {part: offset or EARLIEST for part, offset in needed_from(seen, topic, count).items()}
+        for topic, count in partitions.items()
+    }
     return msgspec.json.encode(start).decode()
 
 

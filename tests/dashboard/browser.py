@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from smartshelf.settings import load
+from smartshelf.stack import programs
 from smartshelf.stack.layout import Layout
-from smartshelf.stack.programs import browser as chromium
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -17,22 +17,24 @@ PHONE = {"width": 390, "height": 844}
 PATIENCE = 30_000
 
 
-def close_pages(browser: Browser) -> None:
-    """Close what a test has opened: an open page goes on refreshing itself."""
-    for context in browser.contexts:
-        context.close()
-
-
-@contextmanager
-def started_browser() -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
     """A headless Chromium from the system or, failing that, fetched like the store's other programs."""
-    program = chromium(Layout.of(load()))
+    program = programs.browser(Layout.of(load()))
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=str(program), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         yield started
         started.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """A browser without pages; what a test has opened is closed: an open page goes on refreshing itself."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 class StorePage:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from smartshelf.service import wait_for
 from smartshelf.settings import CHECKOUT
-from tests.dashboard.browser import DESKTOP, PHONE, StorePage, close_pages, started_browser
+from tests.dashboard.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -43,18 +43,6 @@ def url() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with started_browser() as started:
-        yield started
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    yield chromium
-    close_pages(chromium)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

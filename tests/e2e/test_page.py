@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import DESKTOP, PHONE, StorePage, close_pages, started_browser
+from tests.dashboard.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
 from tests.e2e.conftest import Store
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -19,18 +19,6 @@ def url(store: Store) -> Iterator[str]:
     store.run("up", timeout=600)
     yield str(store.report("status")["urls"]["dashboard"])
     store.run("reset", "--yes", timeout=180)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with started_browser() as started:
-        yield started
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    yield chromium
-    close_pages(chromium)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

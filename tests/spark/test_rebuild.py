@@ -1,34 +1,52 @@
-"""A checkpoint that is lost, damaged or not ours is told, rebuilt from the brought-forward state, and the same."""
+"""A checkpoint that is lost, damaged or not ours is told, rebuilt from the brought-forward state, and the same.
+
+Also when Kafka has no longer what came before that state.
+"""
 
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from smartshelf.contracts.rows import ShelfState
-from smartshelf.io import delta
+from smartshelf.io import delta, kafka
 from spark_apps import tables
+from spark_apps.jobs import raw_sinks, retention
+from spark_apps.runtime import recovery
+from spark_apps.runtime.retention import DELETED
 from tests.spark.log import StoreLog
 from tests.spark.running import DECIDING, SparkStore
 
 pytestmark = [pytest.mark.spark, pytest.mark.servers]
 
 
-def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spark_store: SparkStore) -> None:
+def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(
+    spark_store: SparkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = spark_store
     eve = datetime(2026, 1, 31, 23, 50, tzinfo=UTC)
     logs = [StoreLog(name, seed=seed, start=eve).open().live(25) for seed, name in enumerate(("S01", "S02", "S05"))]
     steps = {log.store: log.last_step for log in logs}
     store.feed.feed(*logs)
-    store.start(DECIDING)
+    store.start(f"{DECIDING},raw_sinks,mirrors")
     store.until_step(**steps)
+    store.until(lambda: _is_archived(store), "the archive")
     assert store.stop() == 0
     before, letters = _truth(store), store.letters()
     carried = delta.read(tables.job_state_path(store.config.delta_root))
     assert {(row["store_id"], row["step"]) for row in carried} == {(log.store, 10) for log in logs}
+
+    # Six simulated hours need not pass here: nobody lives a world.
+    monkeypatch.setattr(retention, "GRACE", timedelta(minutes=1))
+    for _ in range(2):  # the second time there is nothing left to do
+        retention.Retention(store.config).look()
+        starts = kafka.start_offsets(store.config.kafka_bootstrap, DELETED)
+        for topic in ("shelf_events", "sim_ticks"):
+            assert all(starts[topic].values()), f"{topic} of the month that was brought forward is still there"
+        assert not any(starts["pos_lines"].values()), "Postgres has not read it: there is no Connect here"
 
     shutil.rmtree(store.config.checkpoints / "store" / "v1")
     store.start(DECIDING)
@@ -60,6 +78,12 @@ def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(spar
     _adds_up(store, logs)
     marks = _marks(store)
     assert all(ks == sorted(set(ks)) and ks[-1] == steps[name] for name, ks in marks.items())
+
+
+def _is_archived(store: SparkStore) -> bool:
+    reached = recovery.committed_offsets(raw_sinks.folder(store.config)).get("shelf_events", {})
+    ends = kafka.end_offsets(store.config.kafka_bootstrap, ["shelf_events"])["shelf_events"]
+    return bool(reached) and reached == ends
 
 
 def _truth(store: SparkStore) -> dict[tuple[str, str], ShelfState]:

@@ -89,6 +89,16 @@ def test_a_missing_and_a_repeated_number_are_both_found(numbers: list[int], lost
     assert doubled == lost or (doubled, "repeated") in found
 
 
+def test_what_lies_before_the_first_number_of_every_partition_is_not_looked_for() -> None:
+    check = Sequences()
+    for partition, numbers in ((0, (7, 9, 12)), (1, (10, 13))):
+        check.begin("world", "lost_demand", partition, numbers[0])
+        for number in numbers:
+            check.begin("world", "lost_demand", partition, number)
+            check.add("world", "lost_demand", number)
+    assert [difference.expected for difference in check.differences()] == [11]
+
+
 LOT = LotKey("S01", "A", "L1")
 
 

@@ -118,6 +118,14 @@ def test_moments_are_iso_8601_with_z_and_nothing_is_null(folder: Path) -> None:
     ]
 
 
+def test_the_setting_for_lots_near_their_date_is_the_first_value_of_the_stores_policy(tmp_path: Path) -> None:
+    build(tmp_path, replace(ORDER, scale=0.1, near_expiry_days=2))
+    (policy,) = rows(tmp_path / "db_csv" / "shelf_policies.csv")
+    assert policy["near_expiry_days"] == "2"
+    lots = papq.read_table(tmp_path / "store_batches.parquet").to_pylist()
+    assert max((lot["expiry_date"] - lot["alert_date"]).days for lot in lots) == 2
+
+
 def test_the_same_order_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     build(tmp_path, ORDER)
     assert contents(tmp_path) == contents(folder)

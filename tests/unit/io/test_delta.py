@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from smartshelf.io.delta import DELETED, POSITION, DeltaSink, ensure_table, max_offsets, read
+from smartshelf.io import delta
+from smartshelf.io.delta import DELETED, POSITION, DeltaSink, ensure_table, in_order, max_offsets, read
 
 MIRROR = pa.schema(
     [pa.field("id", pa.string()), pa.field("epoch", pa.int64()), pa.field("version", pa.int64()), ("x", pa.int64())]
@@ -53,6 +54,29 @@ def test_another_checkpoint_counts_its_own_batches(tmp_path: Path) -> None:
     assert sink.append(positions((0, 2)), app="another", version=0)
 
 
+def test_offsets_are_known_from_files_of_one_partition_and_of_several(tmp_path: Path) -> None:
+    sink = DeltaSink(tmp_path / "raw", POSITION)
+    for version, rows in enumerate(([(0, 1), (1, 5)], [(0, 9), (0, 7)], [(1, 6)])):
+        sink.append(positions(*rows), app="q", version=version)
+    assert max_offsets(tmp_path / "raw") == {"t": {"0": 9, "1": 6}}
+
+
+def test_the_archive_is_read_in_order_and_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delta, "PIECE", 2)
+    sink = DeltaSink(tmp_path / "raw", POSITION)
+    for version, rows in enumerate(([(0, 4), (1, 5)], [(0, 1), (0, 2)], [(1, 9), (0, 7)])):
+        sink.append(positions(*rows), app="q", version=version)
+
+    def read_from(start: dict[str, int], end: dict[str, int]) -> list[tuple[int, int]]:
+        rows = in_order(tmp_path / "raw", [], {"t": start}, {"t": end})
+        return [(row["partition"], row["offset"]) for row in rows]
+
+    assert read_from({}, {}) == [(0, 1), (0, 2), (0, 4), (0, 7), (1, 5), (1, 9)]
+    assert read_from({"0": 2}, {"0": 7, "1": 0}) == [(0, 2), (0, 4)]
+    assert read_from({"0": 7, "1": 6}, {}) == [(0, 7), (1, 9)]
+    assert list(in_order(tmp_path / "none", [], {}, {})) == []
+
+
 def test_no_table_has_no_offsets_and_no_rows(tmp_path: Path) -> None:
     assert max_offsets(tmp_path / "none") == {}
     assert read(tmp_path / "none") == []
@@ -88,6 +112,20 @@ def test_maintenance_keeps_every_row_and_the_guards(sink: DeltaSink) -> None:
     assert len(DeltaTable(str(sink.path)).file_uris()) == 1
     assert not merge(DeltaSink(sink.path, MIRROR), mirror(("k0", 1, 2, 99)), 11), "the guard outlives maintenance"
     assert merge(sink, mirror(("k0", 1, 2, 99)), 12)
+
+
+def test_a_table_of_an_earlier_version_takes_over_how_long_its_history_is_kept(tmp_path: Path) -> None:
+    DeltaTable.create(str(tmp_path / "t"), MIRROR, configuration={"delta.logRetentionDuration": "interval 1 hours"})
+    DeltaSink(tmp_path / "t", MIRROR)
+    assert DeltaTable(str(tmp_path / "t")).metadata().configuration == delta._PROPERTIES
+
+
+def test_a_field_that_came_with_newer_code_is_added_and_empty_in_older_rows(sink: DeltaSink) -> None:
+    merge(sink, mirror(("a", 1, 1, 5)), 0)
+    newer = pa.schema([*MIRROR, pa.field("y", pa.string())])
+    rows = mirror(("b", 1, 1, 6)).append_column("y", pa.array(["new"]))
+    merge(DeltaSink(sink.path, newer), rows, 1)
+    assert {row["id"]: row["y"] for row in read(sink.path)} == {"a": None, "b": "new"}
 
 
 def test_tables_are_plain_so_that_every_tool_reads_them(tmp_path: Path) -> None:

@@ -170,3 +170,13 @@ def test_why_the_query_failed_is_kept_as_it_was(make: Callable[..., Effects]) ->
     with pytest.raises(ValueError, match="no rows"):
         effects(Broken(), 0)
     assert isinstance(effects.failure, ValueError)
+
+
+def test_only_the_last_states_brought_forward_stay(make: Callable[..., Effects], tmp_path: Path) -> None:
+    at = msgspec.json.encode(datetime(2026, 2, 1, tzinfo=UTC))
+    effects = make()
+    for batch, k in enumerate((10, 20, 30, 40, 50)):
+        for store in ("S01", "S02") if k < 30 else ("S01",):
+            effects.take(table((store, "carried", "", None, at, b"state", k), step(store, k)), batch)
+    kept = {(row["store_id"], row["step"]) for row in read(tmp_path / "job_state")}
+    assert kept == {("S01", 30), ("S01", 40), ("S01", 50), ("S02", 10), ("S02", 20)}

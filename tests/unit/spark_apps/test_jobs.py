@@ -15,7 +15,7 @@ from spark_apps.queries import Query, QueryFailed, StartAgain
 
 
 def test_all_means_every_job_and_a_list_means_these() -> None:
-    assert set(jobs.select("all")) == {*STAGES, "raw_sinks", "mirrors", "delta_init"}
+    assert set(jobs.select("all")) == {*STAGES, "raw_sinks", "mirrors", "delta_init", "retention"}
     assert jobs.select("mirrors, shelf_aggregator") == ("mirrors", "shelf_aggregator")
 
 

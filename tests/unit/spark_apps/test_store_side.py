@@ -296,7 +296,16 @@ def test_books_below_zero_are_told_until_they_are_mended() -> None:
 def test_every_figure_in_a_why_is_a_field_of_its_row(busy: Loop) -> None:
     told = [*busy.sent(Alert), *busy.sent(RestockPlan)]
     for row in told:
-        fields = {str(value) for value in msgspec.structs.asdict(row).values() if isinstance(value, int)}
-        figures = re.findall(r"-?\d+", row.why.replace(getattr(row, "batch_code", None) or "~", ""))
-        assert set(figures) <= fields, row.why
+        values = msgspec.structs.asdict(row)
+        fields = {str(value) for value in values.values() if isinstance(value, int)}
+        sentence = row.why
+        for name in ("batch_code", "expiry_date"):
+            sentence = sentence.replace(values.get(name) or "~", "")
+        assert set(re.findall(r"-?\d+", sentence)) <= fields, row.why
     assert {alert.event_type for alert in busy.sent(Alert)} >= {"refill_request", "near_expiry", "expired_removal"}
+
+
+def test_an_alert_about_a_lot_names_its_date(busy: Loop) -> None:
+    dated = [alert for alert in busy.sent(Alert) if alert.event_type in ("near_expiry", "expired_removal")]
+    assert all(alert.expiry_date for alert in dated)
+    assert all(alert.expiry_date in alert.why for alert in dated if alert.status == "open")
