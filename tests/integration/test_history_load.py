@@ -69,7 +69,7 @@ def test_a_loader_killed_half_way_leaves_nothing_and_the_next_one_loads_everythi
     assert count(store) == 0
     begun = time.monotonic()
     assert load(store) == ROWS
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60, "4 s on an idle machine"
     assert count(store) == ROWS
 
 
