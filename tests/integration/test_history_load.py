@@ -115,9 +115,8 @@ def test_features_are_numbers_without_a_gap(store: Settings) -> None:
     assert {kind for _, kind in columns[4:]} <= {"integer", "bigint", "double precision"}
     filled = " and ".join(f"{name} is not null" for name, _ in columns)
     assert ask(store, f"select count(*) from analytics.v_ml_features where {filled}") == [(ROWS,)]
-    assert ask(store, "select min(category_code), max(category_code), max(subcategory_code) from analytics.v_ml_features") == [
-        (0, 28, 277)
-    ]  # fmt: skip
+    codes = "min(category_code), max(category_code), max(subcategory_code)"
+    assert ask(store, f"select {codes} from analytics.v_ml_features") == [(0, 28, 277)]
 
 
 def test_a_day_is_learnt_from_when_its_next_day_has_closed_and_says_what_that_day_showed(store: Settings) -> None:
