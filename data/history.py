@@ -41,7 +41,6 @@ from smartshelf.domain.demand import (
     HOURS,
     MARKDOWN_ELASTICITY,
     OPENS,
-    SHORT_LIFE_DAYS,
     SUBSTITUTES,
     Demand,
     Products,
@@ -68,11 +67,6 @@ TAKES_EARLIEST = 0.80
 #: Variance of a product's daily demand per unit of its mean, beyond weekday, season and price: people take several
 #: units at once (the live shoppers: 1.7).
 DISPERSION = 0.65
-#: Mean days between two cutoffs.
-REVIEW_DAYS = 7 / 3
-#: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
-#: them in reserve: it gives units in refills of half a shelf, not one by one.
-KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
 SATURDAY = 5
 #: Into so many equal chances a day is cut when units are given their hour.
 HOUR_DRAWS = 4096
@@ -139,6 +133,9 @@ class History:
     books: Books
     store_lots: Lots
     warehouse_lots: Lots
+    #: Demand as sales have shown it by the last evening: units a day, and their variance.
+    rate: Rates
+    variance: Rates
 
     def of_year(self, name: str) -> Grid:
         """A recorded column without the warm-up: (days, shelves)."""
@@ -208,13 +205,11 @@ class _Store:
         self.lots = _joined(shelf, backroom, self.count)
         self.stock, self.backroom = self.lots.shelf.sum(axis=1), self.lots.backroom.sum(axis=1)
         self.pending = np.zeros(self.count, dtype=np.int64)
-        self.rate = demand.rates.copy()
-        self.variance = demand.rates * (1 + DISPERSION)
+        self.rate, self.variance = _expected(demand)
         self.batch, self.life = profiles.standard_batch_size, profiles.shelf_life_days
+        self.goods = _goods(profiles)
         self.low = restock.threshold(profiles.maximum_stock, SHELF_DEFAULTS["threshold_pct"])
         self.goal = restock.target(profiles.maximum_stock, SHELF_DEFAULTS["target_pct"], self.low)
-        self.refill = np.where(self.life > KEEPS_DAYS, RESERVE_SHELVES * profiles.maximum_stock, 0)
-        self.review_days = np.where(self.life > KEEPS_DAYS, KEEPS_REVIEW_DAYS, REVIEW_DAYS)
         self.neighbour = substitutes(np.unique(profiles.subcategory, return_inverse=True)[1], profiles.item_price)
         self.reorder_point = np.zeros(self.count, dtype=np.int64)
         self.is_open: Flags = np.zeros(self.count, dtype=np.bool_)
@@ -356,28 +351,13 @@ class _Store:
 
     def order(self, day: date, at: int) -> None:
         """Decide what to order at this day's cutoff; what expires before it arrives is no stock."""
-        interval = _interval(day)
         perishing = np.where(self.lots.expiry <= at + 1, self.lots.backroom, 0).sum(axis=1)
-        self.review(interval.protection)
-        position = ordering.position(self.backroom - perishing, self.pending)
-        level = ordering.order_up_to(self.reorder_point, self.rate, self.review_days, self.refill)
-        still_sells = ordering.sells_in_time(self.rate, self.life, interval.lead) - self.stock - self.backroom
-        room = self.profiles.warehouse_capacity - self.backroom + np.floor(self.rate * interval.lead)
-        self.ordered = ordering.batches(
-            position, self.reorder_point, level, self.batch, room=room, still_sells=still_sells
+        stock = ordering.Stock(self.stock, self.backroom, perishing, self.pending)
+        said = ordering.review(
+            self.goods, WAREHOUSE_DEFAULTS, self.rate, self.variance, stock, _interval(day), CALENDAR
         )
+        self.reorder_point, self.ordered = said.point, said.batches
         self.pending = self.pending + self.ordered * self.batch
-
-    def review(self, days: float) -> None:
-        """The reorder point from what sales have shown so far."""
-        self.reorder_point = ordering.reorder_point(
-            self.rate,
-            self.variance,
-            days,
-            WAREHOUSE_DEFAULTS["safety_days"],
-            WAREHOUSE_DEFAULTS["service_level"],
-            self.refill,
-        )
 
     # --- the evening -------------------------------------------------------------------------------
 
@@ -415,9 +395,33 @@ def live_until(
     """
     first = start - timedelta(days=days)
     demand = Demand(products(profiles), popularity, seed=seed, store_id=store_id, since=start - timedelta(days=DAYS))
-    opening = drawn_lots(profiles, first - timedelta(days=WARM_UP), seed, store_id)
+    begin = first - timedelta(days=WARM_UP)
+    opening = drawn_lots(profiles, begin, seed, store_id, most=_usual_most(profiles, demand, begin))
     random = np.random.default_rng([seed, 11, *store_id.encode()])
     return live(profiles, demand, offers, opening, first, days=days, warm_up=WARM_UP, random=random)
+
+
+def _usual_most(profiles: Profiles, demand: Demand, day: date) -> Units:
+    """Units that the ordering rule fills the backroom up to: a slow seller has no stock of years that would expire."""
+    goods, none = _goods(profiles), np.zeros(len(profiles), dtype=np.int64)
+    rate, variance = _expected(demand)
+    stock, interval = ordering.Stock(none, none, none, none), _interval(day)
+    level = ordering.review(goods, WAREHOUSE_DEFAULTS, rate, variance, stock, interval, CALENDAR).level
+    return np.minimum(level, ordering.sells_in_time(rate, profiles.shelf_life_days, interval.lead)).astype(np.int64)
+
+
+def _goods(profiles: Profiles) -> ordering.Goods:
+    return ordering.Goods(
+        profiles.standard_batch_size,
+        profiles.shelf_life_days,
+        profiles.maximum_stock,
+        profiles.warehouse_capacity,
+    )
+
+
+def _expected(demand: Demand) -> tuple[Rates, Rates]:
+    """Demand rates before a day has been seen, and their variance."""
+    return demand.rates.copy(), demand.rates * (1 + DISPERSION)
 
 
 def products(profiles: Profiles) -> Products:
@@ -469,7 +473,18 @@ def live(
     on_offer = np.stack([weekly_on(first + timedelta(days=number)) > 0 for number in range(days + 7)])
     shelf, backroom = _closing(store.lots, profiles)
     return History(
-        first, days, warm_up, diary.recorded, diary.people, diary.hourly[warm_up:], on_offer, books, shelf, backroom
+        first,
+        days,
+        warm_up,
+        diary.recorded,
+        diary.people,
+        diary.hourly[warm_up:],
+        on_offer,
+        books,
+        shelf,
+        backroom,
+        store.rate,
+        store.variance,
     )
 
 

@@ -32,9 +32,12 @@ DELIVERIES_BACK = 24
 SHORT_LIFE_DAYS = 45
 
 
-def drawn_lots(profiles: Profiles, start: date, seed: int, store_id: str = "S01") -> tuple[Lots, Lots]:
+def drawn_lots(
+    profiles: Profiles, start: date, seed: int, store_id: str = "S01", most: Integers | None = None
+) -> tuple[Lots, Lots]:
     """Lots on the shelves and in the backroom on the morning of ``start``, before any delivery of that day.
 
+    ``most``: units of each product that a backroom would be filled up to; what is drawn beyond them is not there.
     Every lot came on a delivery day before ``start`` and expires on ``start`` or later. The shelf has
     the first-expiring lots; the newest of them may lie partly in the backroom, under the same code.
     Newer backroom lots are whole batches. Raises BadInput when a product expires sooner than that.
@@ -60,6 +63,8 @@ def drawn_lots(profiles: Profiles, start: date, seed: int, store_id: str = "S01"
         _filled(random, profiles.warehouse_capacity, *BACKROOM_FILL_FRESH),
         _filled(random, profiles.warehouse_capacity, *BACKROOM_FILL),
     )
+    if most is not None:
+        backroom = np.minimum(backroom, np.maximum(most, 1))
     whole, rest = np.divmod(backroom, profiles.standard_batch_size)
     on_shelf = np.minimum(_how_many(random, STORE_LOT_CHANCES, shelves), np.minimum(stock, usable))
     in_backroom = np.minimum(_how_many(random, WAREHOUSE_LOT_CHANCES, shelves), whole + (rest > 0))

@@ -95,6 +95,8 @@ def closing(profiles: Profiles, history: History) -> Closing:
         daily={name: recorded[name] for name in DAILY},
         reorder_point=recorded["wh_reorder_point_qty"][-1],
         is_short=recorded["is_warehouse_alert"][-1],
+        rate=history.rate,
+        variance=history.variance,
     )
 
 

@@ -15,7 +15,16 @@ from producers.body import Body
 from producers.memory import MemoryStore
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Done, Task, Tick
-from smartshelf.contracts.rows import Alert, Command, CommandOutcome, RestockPlan, Row, ShelfPolicy, key_json
+from smartshelf.contracts.rows import (
+    Alert,
+    Command,
+    CommandOutcome,
+    RestockPlan,
+    Row,
+    ShelfPolicy,
+    WhPolicy,
+    key_json,
+)
 from smartshelf.contracts.topics import STREAMS, TOPICS
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.engine import StoreEngine
@@ -24,6 +33,7 @@ from spark_apps.runtime.stage import Stage
 from tests import worlds as small
 
 START = datetime(2026, 1, 1, 7, tzinfo=UTC)
+_POLICIES = {ShelfPolicy: "shelf_policies", WhPolicy: "wh_policies"}
 
 
 class Loop:
@@ -34,7 +44,7 @@ class Loop:
         stages: Sequence[Stage[Any]],
         body: Body | None = None,
         *,
-        policies: Sequence[ShelfPolicy] = (),
+        policies: Sequence[ShelfPolicy | WhPolicy] = (),
         seed: int = 0,
     ) -> None:
         self.stages, self.body = tuple(stages), body or small.small_body()
@@ -53,7 +63,7 @@ class Loop:
         self.facts: list[e.Event] = []
         self._sent = self.extra_cuts = 0
         self._waiting: list[Record] = [self._record("shelf_profiles", each) for each in self.profiles]
-        self._waiting += [self._record("shelf_policies", each) for each in policies]
+        self._waiting += [self._record(_POLICIES[type(each)], each) for each in policies]
         self._waiting += [self._record("shelf_events", fact) for fact in self._opening()]
         self._end(0)
 
@@ -99,11 +109,11 @@ class Loop:
             )
         return facts
 
-    def configure(self, policy: ShelfPolicy) -> None:
+    def configure(self, policy: ShelfPolicy | WhPolicy) -> None:
         """A policy edit; it takes effect at the end of the running step."""
-        self._waiting.append(self._record("shelf_policies", policy))
+        self._waiting.append(self._record(_POLICIES[type(policy)], policy))
 
-    def edit(self, policy: ShelfPolicy) -> None:
+    def edit(self, policy: ShelfPolicy | WhPolicy) -> None:
         """A policy edit while the clock stands: the bridge cuts once more."""
         self.configure(policy)
         self.cut_again()

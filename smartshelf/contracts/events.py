@@ -223,13 +223,19 @@ class WriteOff(Event, tag="write_off", kw_only=True, frozen=True):
 
 
 class OrderRequest(Event, tag="order", kw_only=True, frozen=True):
-    """A proposal: order so many units at a cutoff; 0 withdraws the former one."""
+    """A proposal: order so many units at a cutoff; 0: order none. The latest of each proposer counts.
+
+    A rule tells the figures it follows from: position, reorder point and order-up-to level, in units.
+    """
 
     shelf_id: Id
     qty: Stock
     cutoff_ts: Moment
     proposed_by: ProposedBy
     why: Text
+    inventory_position: int | None = None
+    reorder_point_qty: Stock | None = None
+    order_up_to_qty: Stock | None = None
 
 
 class Reserve(Event, tag="reserve", kw_only=True, frozen=True):

@@ -184,6 +184,10 @@ class OrderProposal(MirrorRow, kw_only=True):
     #: JSON object of quantile -> units, from a model.
     quantiles: str | None = None
     model_version: str | None = None
+    #: What the rule's reason says: on hand + on order - reserved, and the two levels it is compared with.
+    inventory_position: Balance | None = None
+    reorder_point_qty: Stock | None = None
+    order_up_to_qty: Stock | None = None
     created_at: Moment
 
 
@@ -202,6 +206,12 @@ class SupplierPlan(MirrorRow, kw_only=True):
     cutoff_ts: Moment
     delivery_ts: Moment
     why: Text
+    #: Of the proposal that the plan follows.
+    inventory_position: Balance | None = None
+    reorder_point_qty: Stock | None = None
+    order_up_to_qty: Stock | None = None
+    #: What has arrived of it.
+    received_qty: Stock | None = None
     created_at: Moment
     updated_at: Moment
 
@@ -275,6 +285,9 @@ class Alert(MirrorRow, kw_only=True):
     max_stock: Stock | None = None
     target_pct: Percent | None = None
     suggested_qty: Stock | None = None
+    #: Of a supplier_request: on hand + on order - reserved, and what it is compared with.
+    inventory_position: Balance | None = None
+    reorder_point_qty: Stock | None = None
     severity: Literal["info", "warning", "critical"]
     #: Of a difference between shelf, scale and till.
     likely_cause: Literal["theft", "mis_scan", "unseen_loss", "scale_drift", "scale_silent"] | None = None

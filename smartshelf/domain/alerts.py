@@ -1,4 +1,4 @@
-"""When an alert of the store side opens and closes, and how it says why.
+"""When an alert opens and closes, and how it says why.
 
 Every figure in a sentence is an argument that its row shows as a field.
 """
@@ -31,12 +31,45 @@ def stock_is_back(current_stock: int, max_stock: int) -> str:
     return f"{current_stock} of {max_stock} units are on the shelf again."
 
 
-def near_expiry(current_stock: int, batch_code: str, expiry_date: str) -> str:
-    return f"{current_stock} units of lot {batch_code} in the store expire on {expiry_date}."
+def near_expiry(current_stock: int, batch_code: str, expiry_date: str, place: str = "store") -> str:
+    return f"{current_stock} units of lot {batch_code} in the {place} expire on {expiry_date}."
 
 
-def lot_has_gone(batch_code: str) -> str:
-    return f"Lot {batch_code} has left the store, or has expired."
+def lot_has_gone(batch_code: str, place: str = "store") -> str:
+    return f"Lot {batch_code} has left the {place}, or has expired."
+
+
+def position_recovered(point: Any, level: Any) -> Units:
+    """Position from which a product that was to be ordered is well again: clearly above its reorder point."""
+    point = np.asarray(point)
+    return (point + np.maximum(np.ceil((np.asarray(level) - point) * HYSTERESIS), 1)).astype(np.int64)
+
+
+def order_needed(inventory_position: int, reorder_point_qty: int, suggested_qty: int) -> str:
+    return (
+        f"On hand and on order, less what is reserved, are {inventory_position} units; the reorder point is "
+        f"{reorder_point_qty}: order {suggested_qty}."
+    )
+
+
+def no_order_needed(inventory_position: int, reorder_point_qty: int) -> str:
+    """Either the position is above the point, or what lies below it may not be filled."""
+    if inventory_position > reorder_point_qty:
+        return (
+            f"On hand and on order, less what is reserved, are {inventory_position} units, above the reorder point "
+            f"of {reorder_point_qty}."
+        )
+    return (
+        f"On hand and on order, less what is reserved, are {inventory_position} units; the reorder point is "
+        f"{reorder_point_qty}, but no batch more fits into the backroom or would sell in time."
+    )
+
+
+def order_is_out(inventory_position: int, reorder_point_qty: int) -> str:
+    return (
+        f"Ordered: on hand and on order, less what is reserved, are {inventory_position} units; the reorder point is "
+        f"{reorder_point_qty}."
+    )
 
 
 def negative(current_stock: int, place: str) -> str:

@@ -2,20 +2,23 @@
 
 A periodic-review rule with a reorder point and an order-up-to level, in whole batches: (R, s, nQ) and (R, s, S) of
 Silver, Pyke, Thomas, "Inventory and Production Management in Supply Chains", ch. 6. Reviews are the supplier cutoffs.
+``review`` is the whole rule with its parameters; the year of history and the live store both order by it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smartshelf.domain.calendar import Calendar
+from smartshelf.domain.calendar import EVERY_DAY, Calendar
+from smartshelf.domain.demand import SHORT_LIFE_DAYS
 
 Units = NDArray[np.int64]
 Rates = NDArray[np.float64]
@@ -27,6 +30,11 @@ SMOOTHING = 0.10
 #: with 1.0 the simulated year wastes half as much fresh food (0.6 %, less than chains report) and its fresh shelves
 #: are empty on 2 % more days. A forecast can do better than this rule.
 LIVES_IN_STORE = 2.5
+#: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
+#: them in reserve: it gives units in refills of half a shelf, not one by one.
+KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
+#: Share of a full shelf that is taken to sell in a day until a day has been seen.
+FIRST_GUESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,15 +82,21 @@ def position(on_hand: Any, on_order: Any, reserved: Any = 0) -> Units:
 
 
 def reorder_point(
-    rate: Rates, variance: Rates, days: float, safety_days: Any, service_level: Any, refill: Any = 0
+    rate: Rates,
+    variance: Rates,
+    days: float,
+    safety_days: Any,
+    service_level: Any,
+    refill: Any = 0,
+    stated: Any = np.nan,
 ) -> Units:
-    """Units at or below which to order: demand of the interval and safety stock.
+    """Units at or below which to order: ``stated`` by a policy, or demand of the interval and safety stock.
 
     rate x days + max(z(service level) x sqrt(variance x days), rate x safety days, refill). The backroom gives units in
     refills, not one by one: ``refill``, the units of a whole one, must still be there at the end when goods keep.
     """
     safety = np.maximum(_quantile(service_level) * np.sqrt(variance * days), rate * np.asarray(safety_days))
-    return np.ceil(rate * days + np.maximum(safety, refill)).astype(np.int64)
+    return _or_stated(np.ceil(rate * days + np.maximum(safety, refill)), stated)
 
 
 def order_up_to(point: Units, rate: Rates, review_days: Any, refill: Any = 0, stated: Any = np.nan) -> Units:
@@ -91,9 +105,7 @@ def order_up_to(point: Units, rate: Rates, review_days: Any, refill: Any = 0, st
     That is the sales of ``review_days`` or one ``refill``, whichever is more: how often a product is ordered is a
     matter of cost, goods that keep need not come with every delivery.
     """
-    level = point + np.ceil(np.maximum(rate * review_days, refill)).astype(np.int64)
-    stated = np.asarray(stated)
-    return np.where(np.isnan(stated), level, np.nan_to_num(stated)).astype(np.int64)
+    return _or_stated(point + np.ceil(np.maximum(rate * review_days, refill)), stated)
 
 
 def sells_in_time(rate: Rates, shelf_life_days: Units, lead: float) -> Rates:
@@ -119,6 +131,100 @@ def batches(
     most = np.floor(np.minimum(np.maximum(room, 0), np.maximum(still_sells, 0)) / batch)
     wanted = np.minimum(np.maximum(fits, lifts), most)
     return np.where(position <= point, np.maximum(wanted, 0), 0).astype(np.int64)
+
+
+def in_batches(units: int, batch: int, room: float = np.inf) -> int:
+    """Units in whole batches: at least ``units``, unless only less fits into ``room``."""
+    batch = max(batch, 1)
+    return batch * max(min(-(-units // batch), int(min(room, units + batch) // batch)), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Goods:
+    """What the rule must know of products, as columns: units and days."""
+
+    batch: Units
+    shelf_life_days: Units
+    maximum_stock: Units
+    warehouse_capacity: Units
+
+    def take(self, rows: Any) -> Goods:
+        """Some of them."""
+        return Goods(
+            self.batch[rows], self.shelf_life_days[rows], self.maximum_stock[rows], self.warehouse_capacity[rows]
+        )
+
+
+class Stock(NamedTuple):
+    """Units of each product where the rule counts them."""
+
+    #: In the store or on the way there.
+    on_shelf: Units
+    backroom: Units
+    #: Of those in the backroom: what expires before the order comes.
+    perishing: Units
+    on_order: Units
+    #: Promised to restock plans and still to be taken from the backroom.
+    reserved: Any = 0
+
+
+class Review(NamedTuple):
+    """What the rule says at a cutoff; units, ``batches`` in batches."""
+
+    position: Units
+    point: Units
+    level: Units
+    batches: Units
+
+
+def review(
+    goods: Goods,
+    policy: Mapping[str, Any],
+    rate: Rates,
+    variance: Rates,
+    stock: Stock,
+    cutoff: Interval,
+    calendar: Calendar | None = None,
+) -> Review:
+    """How much of each product to order at a cutoff.
+
+    ``policy``: the fields of a warehouse policy (``domain.policy.WAREHOUSE_DEFAULTS``), for all or by product;
+    ``cutoff``: its ``interval``; ``rate`` and ``variance`` as ``smooth`` keeps them. Goods that keep longer than
+    KEEPS_DAYS are ordered for KEEPS_REVIEW_DAYS, others from one cutoff to the next.
+    """
+    keeps = goods.shelf_life_days > KEEPS_DAYS
+    reserve = np.where(keeps, RESERVE_SHELVES * goods.maximum_stock, 0)
+    between = len(EVERY_DAY) / len((calendar or Calendar()).cutoff.weekdays)
+    point = reorder_point(
+        rate,
+        variance,
+        cutoff.protection,
+        policy["safety_days"],
+        policy["service_level"],
+        reserve,
+        policy["reorder_point_qty"],
+    )
+    review_days = np.where(keeps, KEEPS_REVIEW_DAYS, between)
+    level = order_up_to(point, rate, review_days, reserve, policy["order_up_to_qty"])
+    there = stock.backroom + stock.on_order
+    return Review(
+        where := position(stock.backroom - stock.perishing, stock.on_order, stock.reserved),
+        point,
+        level,
+        batches(
+            where,
+            point,
+            level,
+            goods.batch,
+            room=goods.warehouse_capacity - there + np.floor(rate * cutoff.lead),
+            still_sells=sells_in_time(rate, goods.shelf_life_days, cutoff.lead) - stock.on_shelf - there,
+        ),
+    )
+
+
+def _or_stated(derived: Any, stated: Any) -> Units:
+    stated = np.asarray(stated)
+    return np.where(np.isnan(stated), derived, np.nan_to_num(stated)).astype(np.int64)
 
 
 @lru_cache(maxsize=64)

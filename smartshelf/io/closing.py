@@ -23,6 +23,7 @@ class Closing:
     """``daily``: the columns of DAILY as (days, shelves), the last row being ``last_day``.
 
     ``reorder_point``: of the last cutoff, units; ``is_short``: whether stock and orders were at or below it.
+    ``rate``, ``variance``: what the ordering rule has learnt of demand, units a day.
     """
 
     last_day: date
@@ -30,6 +31,13 @@ class Closing:
     daily: dict[str, NDArray[np.int32]]
     reorder_point: NDArray[np.int32]
     is_short: NDArray[np.bool_]
+    rate: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+    def demand(self) -> dict[str, tuple[float, float]]:
+        """Shelf -> units a day, and their variance."""
+        learnt = zip(self.rate.tolist(), self.variance.tolist(), strict=True)
+        return dict(zip(self.shelf_ids, learnt, strict=True))
 
 
 def closing_table(store_id: str, closing: Closing) -> pa.Table:
@@ -48,6 +56,8 @@ def closing_table(store_id: str, closing: Closing) -> pa.Table:
             **{name: listed(closing.daily[name]) for name in DAILY},
             "reorder_point": closing.reorder_point.astype(np.int32),
             "is_short": closing.is_short,
+            "demand_rate": closing.rate,
+            "demand_variance": closing.variance,
         }
     )
 
@@ -70,6 +80,8 @@ def _of_store(table: pa.Table) -> Closing:
         daily={name: _grid(table[name]) for name in DAILY},
         reorder_point=table["reorder_point"].to_numpy(),
         is_short=table["is_short"].to_numpy(zero_copy_only=False),
+        rate=table["demand_rate"].to_numpy(),
+        variance=table["demand_variance"].to_numpy(),
     )
 
 

@@ -21,7 +21,9 @@ from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
 from spark_apps.jobs.shelf_alerts import ShelfAlerts
 from spark_apps.jobs.shrink import Shrink
+from spark_apps.jobs.supplier_manager import SupplierManager
 from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
+from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
 from spark_apps.jobs.wh_batch_state import WarehouseBatchState
 from spark_apps.runtime.stage import Stage
 
@@ -32,8 +34,10 @@ STAGES: tuple[Stage[Any], ...] = (
     WarehouseAggregator(),
     WarehouseBatchState(),
     ShelfAlerts(),
+    WarehouseAlerts(),
     RestockManager(),
     RefillBridge(),
+    SupplierManager(),
     DailyDiscounts(),
     ExpiredRemoval(),
     Shrink(),
@@ -51,10 +55,15 @@ if tuple(stage.name for stage in STAGES) != configured.STAGES:
 def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
     weekly = read_weekly(config.data_dir / OFFERS, config.sim_start)
+    closing = read_closing(config.data_dir / CLOSING)
     chosen: dict[str, Stage[Any]] = {
+        WarehouseAlerts.name: WarehouseAlerts(
+            {store: past.demand() for store, past in closing.items()}, config.calendar
+        ),
+        SupplierManager.name: SupplierManager(config.calendar),
         DailyDiscounts.name: DailyDiscounts(weekly),
         ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
-        DailyFeatures.name: DailyFeatures(weekly, read_closing(config.data_dir / CLOSING), config.calendar),
+        DailyFeatures.name: DailyFeatures(weekly, closing, config.calendar),
     }
     return tuple(chosen.get(stage.name, stage) for stage in STAGES)
 

@@ -18,15 +18,16 @@ import numpy as np
 
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
-from smartshelf.domain import alerts, fefo, restock
-from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, date_of, day_of
+from smartshelf.domain import alerts, restock
+from smartshelf.domain.lots import day_of
 from smartshelf.domain.shelf import micros
+from spark_apps.jobs import near_expiry
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import Rules, StoreConfig
 from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import AlertBook, Deciding, Pen
 
-REFILL, NEAR, NEGATIVE = "refill_request", "near_expiry", "negative_balance"
+REFILL, NEGATIVE = "refill_request", "negative_balance"
 MINUTE = timedelta(minutes=1) // timedelta(microseconds=1)
 #: Place -> how it is said, and where it is.
 _WATCHED: dict[Place, tuple[str, str]] = {
@@ -79,7 +80,6 @@ class _Desk:
     def __init__(self, state: State, config: StoreConfig, step: Step, books: Books) -> None:
         self.state, self.config, self.step, self.books = state, config, step, books
         self.now = micros(step.at)
-        self.today = day_of(step.at.date().isoformat())
 
     @property
     def rules(self) -> Rules:
@@ -179,75 +179,12 @@ class _Desk:
     # --- near_expiry -------------------------------------------------------------------------------
 
     def lots(self) -> list[Output]:
-        outputs = self._lots_gone()
-        for row in self._lots_to_look_at():
-            outputs += self._near(row)
-        return outputs
-
-    def _lots_to_look_at(self) -> list[int]:
-        lots = self.books.lots
-        if self.today == self.state.day and not self.config.changes.policies:
-            rows = [row for shelf in self.books.touched for row in lots.index.rows_of.get(shelf, ())]
-        else:
-            widest = int(self.rules.near_in_store.max(initial=0))
-            rows = lots.expiring(LotPlace.STORE, self.today + widest)
-            self._new_day()
-        if not rows:
-            return []
-        left = lots.expiry_day[rows] - self.today
-        widest = int(self.rules.near_in_store.max(initial=0))
-        near = fefo.is_near_expiry(left, widest, lots.units[rows, LotPlace.STORE]) & (lots.expiry_day[rows] != NO_DATE)
-        return np.array(rows)[near].tolist()
-
-    def _new_day(self) -> None:
         state = self.state
-        state.day = self.today
-        state.told = {lot: day for lot, day in state.told.items() if day >= self.today}
-        longest = int(self.rules.shelf["cooldown_minutes"].max(initial=0) * MINUTE)
-        state.proposed = {shelf: at for shelf, at in state.proposed.items() if at + longest > self.now}
-
-    def _near(self, row: int) -> list[Output]:
-        lots = self.books.lots
-        shelf_id, batch_code = lots.shelf_ids[row], lots.batch_codes[row]
-        subject, expiry = f"{shelf_id}|{batch_code}", int(lots.expiry_day[row])
-        rule = self.rules.row_of.get(shelf_id)
-        if batch_code == UNKNOWN_LOT or rule is None or subject in self.state.told:
-            return []
-        if expiry - self.today > self.rules.near_in_store[rule]:
-            return []
-        self.state.told[subject] = expiry
-        quantity, date = int(lots.units[row, LotPlace.STORE]), str(date_of(expiry))
-        return [
-            self._raise(
-                NEAR,
-                subject,
-                shelf_id=shelf_id,
-                batch_code=batch_code,
-                expiry_date=date,
-                location="store",
-                current_stock=quantity,
-                severity="warning" if expiry - self.today <= 1 else "info",
-                why=alerts.near_expiry(quantity, batch_code, date),
-            )
-        ]
-
-    def _lots_gone(self) -> list[Output]:
-        """Close what was told of lots that are sold out or removed; at the day's end also what has expired."""
-        touched, lots = set(self.books.touched), self.books.lots
-        is_new_day = self.today != self.state.day
-        outputs: list[Output] = []
-        if not touched and not is_new_day:
-            return outputs
-        for subject, alert in self.state.alerts.of_rule(NEAR):
-            if alert.shelf_id not in touched and not is_new_day:
-                continue
-            row = lots.row_of.get((alert.shelf_id, alert.batch_code or ""))
-            left = 0 if row is None else int(lots.units[row, LotPlace.STORE])
-            has_expired = self.state.told.get(subject, NO_DATE) < self.today
-            if left <= 0 or has_expired:
-                why = alerts.lot_has_gone(alert.batch_code or "")
-                outputs += self._close(NEAR, subject, why, current_stock=left)
-        return outputs
+        if day_of(self.step.at.date().isoformat()) != state.day:
+            longest = int(self.rules.shelf["cooldown_minutes"].max(initial=0) * MINUTE)
+            state.proposed = {shelf: at for shelf, at in state.proposed.items() if at + longest > self.now}
+        watch = near_expiry.Watch(near_expiry.STORE, ShelfAlerts.name, state, self.config, self.step, self.books)
+        return watch.look(self.books.touched)
 
     # --- negative_balance --------------------------------------------------------------------------
 

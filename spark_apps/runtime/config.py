@@ -15,7 +15,7 @@ from smartshelf.contracts.commands import Asked
 from smartshelf.contracts.events import Event
 from smartshelf.contracts.rows import Command, ShelfPolicy, ShelfProfile, WhPolicy
 from smartshelf.contracts.topics import TOPICS
-from smartshelf.domain import fefo, policy, restock
+from smartshelf.domain import fefo, ordering, policy, restock
 from smartshelf.domain.shelf import shelves_of
 from spark_apps.runtime import codec
 from spark_apps.runtime.records import Record, Refused
@@ -70,6 +70,13 @@ class Rules:
     def maximum(self) -> Units:
         """Units that fit on each shelf."""
         return np.array([profile.maximum_stock for profile in self._profiles], dtype=np.int64)
+
+    @cached_property
+    def goods(self) -> ordering.Goods:
+        """What ordering must know of each product."""
+        batch = np.array([profile.standard_batch_size for profile in self._profiles], dtype=np.int64)
+        capacity = np.array([profile.warehouse_capacity for profile in self._profiles], dtype=np.int64)
+        return ordering.Goods(batch, self._lives, self.maximum, capacity)
 
     @cached_property
     def low(self) -> Units:

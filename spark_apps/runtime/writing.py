@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from smartshelf.contracts.control import Task
 from smartshelf.contracts.events import SCHEMA_VERSION, Event, Evidence
 from smartshelf.contracts.ids import fact_id, stable_id, task_id
 from smartshelf.contracts.rows import Alert, CommandOutcome, MirrorRow, key_json
-from smartshelf.contracts.stages import lead_steps
+from smartshelf.contracts.stages import lead_steps, step_of
 from spark_apps.runtime import codec
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Stage, Step
@@ -76,15 +77,19 @@ def outcome(step: Step, asked: Asked, done: str = "", refused: str = "") -> Outp
     return row(OUTCOMES, answer)
 
 
-def task(step: Step, kind: str, subject: str, number: int = 0, **what: Any) -> Output:
-    """A task for the world, done L steps after ``step``; ``subject`` and ``number`` name it for ever."""
+def task(step: Step, kind: str, subject: str, number: int = 0, *, when: datetime | None = None, **what: Any) -> Output:
+    """A task for the world, done L steps after ``step`` or in the step that begins at ``when``, if that is later.
+
+    ``subject`` and ``number`` name it for ever.
+    """
     store_id = step.scope.store_id
+    begins = 0 if when is None else step_of(step.at, int((step.at - step.since).total_seconds()), when) + 1
     asked = Task(
         task_id=task_id(kind, store_id, subject, number, step.k),
         kind=kind,  # type: ignore[arg-type]  # the contract's decoder checks it in tests
         store_id=store_id,
         step=step.k,
-        do_at=step.k + lead(step),
+        do_at=step.k + max(lead(step), begins),
         **what,
     )
     return Output(TASKS, store_id.encode(), msgspec.json.encode(asked))

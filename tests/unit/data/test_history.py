@@ -133,6 +133,17 @@ def test_a_store_may_begin_on_any_day() -> None:
     assert not past.books.differences().any()
 
 
+def test_the_backroom_is_as_full_at_the_beginning_of_the_year_as_later(year: History) -> None:
+    stock = year.of_year("current_stock_warehouse").mean(axis=1)
+    assert stock[:28].mean() == pytest.approx(stock[-60:-10].mean(), rel=0.12)
+
+
+def test_the_store_opens_with_the_demand_that_sales_have_shown(year: History) -> None:
+    lately = year.of_year("sales_qty")[-28:].mean(axis=0)
+    assert np.corrcoef(year.rate, lately)[0, 1] > 0.98
+    assert (year.variance >= 0).all()
+
+
 def test_nothing_is_on_order_when_the_store_opens() -> None:
     past = lived(days=10, start=date(2026, 7, 8))  # a Wednesday: Tuesday's order would come that morning
     assert past.of_year("ordered_batches")[-1].any()
@@ -208,6 +219,8 @@ def test_rows_of_a_year_cut_short_equal_those_of_the_whole_but_for_labels(year: 
         year.books,
         year.store_lots,
         year.warehouse_lots,
+        year.rate,
+        year.variance,
     )
     whole = next(panel.rows("S01", PROFILES, year))
     part = next(panel.rows("S01", PROFILES, early))

@@ -36,6 +36,12 @@ def test_some_lots_lie_on_the_shelf_and_in_the_backroom_at_once() -> None:
     assert 200 < len(shared) < 600
 
 
+def test_no_more_is_drawn_for_the_backroom_than_it_would_be_filled_up_to() -> None:
+    most = PROFILES.warehouse_capacity // 10
+    _, warehouse = drawn_lots(PROFILES, START, 1, most=most)
+    assert (warehouse.stock(1_142) <= np.maximum(most, 1)).all()
+
+
 def test_two_stores_begin_with_different_stock_of_the_same_products() -> None:
     first, _ = drawn_lots(PROFILES, START, 1, "S01")
     second, _ = drawn_lots(PROFILES, START, 1, "S02")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import numpy as np
 import pytest
 
 from smartshelf.domain import ordering
+from smartshelf.domain.calendar import EVERY_DAY, Calendar, Timetable
+from smartshelf.domain.policy import WAREHOUSE_DEFAULTS
 
 N = np.array
 
@@ -67,6 +69,47 @@ def test_no_more_of_a_perishable_is_ordered_than_may_still_be_stocked() -> None:
         0,
     ]
     assert ordering.sells_in_time(N([4.0]), N([7]), 1.0).tolist() == [4 * (1 + ordering.LIVES_IN_STORE * 7)]
+
+
+def test_what_a_policy_states_replaces_the_reorder_point() -> None:
+    point = ordering.reorder_point(N([10.0, 10.0]), N([0.0, 0.0]), 3.0, 2.0, 0.95, stated=N([np.nan, 7]))
+    assert point.tolist() == [50, 7]
+
+
+@pytest.mark.parametrize(("units", "room", "whole"), [(0, 99, 0), (1, 99, 10), (20, 99, 20), (25, 29, 20), (25, -3, 0)])
+def test_a_wish_is_rounded_up_to_whole_batches_as_far_as_there_is_room(units: int, room: float, whole: int) -> None:
+    assert ordering.in_batches(units, 10, room) == whole
+
+
+def reviewed(calendar: Calendar | None = None, **stock: int) -> ordering.Review:
+    """A product that keeps and one that does not; six a day of each sell, without variance; Thursday's cutoff."""
+    goods = ordering.Goods(N([10, 10]), N([365, 10]), N([60, 60]), N([500, 500]))
+    columns = {"on_shelf": 40, "backroom": 30, "perishing": 0, "on_order": 0, "reserved": 0} | stock
+    units = ordering.Stock(**{name: N([value] * 2) for name, value in columns.items()})
+    cutoff = ordering.interval(datetime(2026, 1, 1, 12, tzinfo=UTC), calendar)
+    return ordering.review(goods, WAREHOUSE_DEFAULTS, N([6.0] * 2), N([0.0] * 2), units, cutoff, calendar)
+
+
+def test_goods_that_keep_are_held_in_reserve_and_ordered_for_longer() -> None:
+    said = reviewed()
+    assert said.point.tolist() == [23 + 105, 35]  # 1.75 shelves of 60; 2 days of safety
+    assert said.level.tolist() == [23 + 105 + 105, 35 + 14]
+    assert said.batches.tolist() == [20, 1]
+
+
+def test_units_that_perish_before_the_order_comes_are_no_stock() -> None:
+    assert reviewed(perishing=25).position.tolist() == [5, 5]
+
+
+def test_what_is_promised_or_ordered_counts_in_the_position() -> None:
+    assert reviewed(on_order=20, reserved=7).position.tolist() == [43, 43]
+    assert reviewed(on_order=20).batches.tolist() == [18, 0]
+
+
+def test_goods_that_do_not_keep_are_ordered_from_one_cutoff_to_the_next() -> None:
+    daily = Calendar(cutoff=Timetable(EVERY_DAY, time(12)), delivery=Timetable(EVERY_DAY, time(8)))
+    said = reviewed(daily)
+    assert (said.level - said.point).tolist() == [105, 6]
 
 
 def test_the_demand_rate_follows_sales_but_is_not_misled_by_empty_shelves() -> None:

@@ -134,3 +134,12 @@ def test_tables_are_plain_so_that_every_tool_reads_them(tmp_path: Path) -> None:
     protocol = DeltaTable(str(tmp_path / "t")).protocol()
     assert protocol.min_reader_version == 1
     assert protocol.min_writer_version <= 2
+
+
+def test_a_table_gets_the_columns_that_its_contract_has_got_since(tmp_path: Path) -> None:
+    merge(DeltaSink(tmp_path / "t", MIRROR), mirror(("a", 1, 1, 5)), 1)
+    wider = pa.schema([pa.field("note", pa.string()), *MIRROR])
+    sink = DeltaSink(tmp_path / "t", wider)
+    row = {"note": "new", "id": "b", "epoch": 1, "version": 1, "x": 6, DELETED: False}
+    merge(sink, pa.Table.from_pylist([row], pa.schema([*wider, (DELETED, pa.bool_())])), 2)
+    assert {row["id"]: (row["x"], row["note"]) for row in read(tmp_path / "t")} == {"a": (5, None), "b": (6, "new")}

@@ -33,7 +33,7 @@ SCALE = 0.25
 PROFILES = expand(CATALOGUE, SCALE)
 POPULARITY = {category.category: category.popularity for category in CATALOGUE.categories}
 #: Sunday to Tuesday, five weeks into a short history; the rest of it comes after.
-FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 34, 2
+FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 34, 1
 LOW = restock.threshold(PROFILES.maximum_stock, SHELF_DEFAULTS["threshold_pct"])
 GOAL = restock.target(PROFILES.maximum_stock, SHELF_DEFAULTS["target_pct"], LOW)
 ONLY_IN_HISTORY = ("lost_demand_qty", "batches_to_order", "label_next_day_stockout")
@@ -207,7 +207,7 @@ def test_as_many_alerts_are_counted_as_the_alert_engine_opens() -> None:
     shelves = [worlds.profile(number).shelf_id for number in range(12)]
     none = {name: np.zeros((features.ALERT_DAYS, len(shelves)), np.int32) for name in DAILY}
     zeros = np.zeros(len(shelves), np.int32)
-    closing = Closing(date(2025, 12, 31), shelves, none, zeros, zeros > 0)
+    closing = Closing(date(2025, 12, 31), shelves, none, zeros, zeros > 0, zeros + 1.0, zeros + 1.0)
     stages = (ShelfAlerts(), RestockManager(), RefillBridge(), DailyFeatures(closing={STORE: closing}))
     loop = Loop(stages, worlds.small_body(shelves=12, visits=250.0)).live(2 * worlds.DAY_STEPS)
     opened = Counter(alert.shelf_id for alert in loop.alerts("refill_request") if alert.created_at < clock(0, 0, day=3))
