@@ -388,7 +388,7 @@ class World:
         """A task has been read; it is done at the start of its step, once."""
         if task.task_id in self._done_tasks or task.task_id in self.tasks:
             return
-        if task.kind != "order" and task.shelf_id not in self._index:
+        if task.shelf_id not in self._index:
             log.warning("task %s names a shelf that store %s has not: %s", task.task_id, self.store_id, task.shelf_id)
             return
         self.tasks[task.task_id] = task

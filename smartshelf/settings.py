@@ -7,6 +7,7 @@ Order of precedence: the process environment, then the settings profile named by
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -183,6 +184,13 @@ class Settings(BaseModel):
         password = getattr(self, f"postgres_{role}_password").get_secret_value()
         credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")
         return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
+
+
+def opens_at(config: Settings) -> datetime:
+    """T(0) of the store: as configured; on the wall clock, the moment the data were made for."""
+    if config.use_simulated_time:
+        return config.sim_start
+    return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -101,9 +101,11 @@ class Difference(NamedTuple):
         )
 
 
-def compare(truth: Balances, other: Balances, places: Sequence[Place]) -> list[Difference]:
+def compare(
+    truth: Balances, other: Balances, places: Sequence[Place], leaving_out: Collection[ShelfKey] = ()
+) -> list[Difference]:
     """Every shelf and place on which two sources disagree, in key order."""
-    keys = sorted(truth.by_shelf.keys() | other.by_shelf.keys())
+    keys = sorted((truth.by_shelf.keys() | other.by_shelf.keys()).difference(leaving_out))
     return [
         Difference(place.name.lower(), f"{key.store_id}/{key.shelf_id}", truth.source, expected, other.source, found)
         for key in keys

@@ -66,6 +66,9 @@ def _print(report: run.Report) -> None:
         typer.echo(f"  {source:<8} {figures}")
     for hop, amount in report.in_the_pipe.items():
         typer.echo(f"  in the pipe: {hop}: {amount}")
+    if report.told_from_outside:
+        outside = "shelves are told of from outside (ingest, foreign feeds) and not compared with the simulated world"
+        typer.echo(f"  {report.told_from_outside} {outside}")
     if report.balanced:
         typer.echo("The books balance, per shelf and lot, in every place of record.")
     else:

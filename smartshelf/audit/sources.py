@@ -28,6 +28,7 @@ from smartshelf.contracts.topics import FACTS, TOPICS, Topic
 from smartshelf.domain import ledger
 from smartshelf.domain.ledger import Moved
 from smartshelf.domain.lots import LotPlace
+from smartshelf.domain.shelf import shelves_of
 from smartshelf.errors import Unavailable
 from smartshelf.io import delta, kafka, postgres
 from smartshelf.settings import Settings
@@ -82,6 +83,10 @@ class Facts:
     beyond: int = 0
     #: Units that left the backroom's books as expired and that staff have not thrown away yet.
     leaving: Counter[LotKey] = field(default_factory=Counter)
+    #: Shelves of which files or foreign systems have told: the simulated world knows nothing of that.
+    told: set[ShelfKey] = field(default_factory=set)
+    #: Those of which such a fact came after the last tick: their states may show it already.
+    ahead: set[ShelfKey] = field(default_factory=set)
     #: Every ``wh_out`` by event_id.
     taken: Rows = field(default_factory=dict)
     #: Kafka's first offsets: what lay before them was put away.
@@ -106,6 +111,7 @@ class Facts:
 
     def note(self, fact: Event) -> None:
         """Remember what the comparison with the world and the hash need."""
+        self.told |= _told_from_outside(fact)
         if isinstance(fact, WhOut):
             row: dict[str, Any] = msgspec.to_builtins(fact)
             self.taken[(fact.event_id,)] = row
@@ -149,11 +155,17 @@ def facts_in_kafka(config: Settings, cut: Cut, before: Facts) -> Facts:
                 facts.note(fact)
             elif not cut.refuses(*where):
                 facts.beyond += 1
+                facts.ahead |= _told_from_outside(fact)
     for letter in _dead_letters(config):
         # A dead-lettered event has used up its number too.
         if letter.seq is not None and letter.source and Evidence.is_own(letter.source):
             facts.sequences.add(letter.source, letter.origin.partition("/")[0], letter.seq)
     return facts
+
+
+def _told_from_outside(fact: Event) -> set[ShelfKey]:
+    outside = Evidence.is_outside(fact.source)
+    return {ShelfKey(fact.store_id, shelf_id) for shelf_id in shelves_of(fact)} if outside else set()
 
 
 def _dead_letters(config: Settings) -> Iterator[DeadLetter]:

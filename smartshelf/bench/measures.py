@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bridge.bench import bench as bench_bridge
 from simulated_time.store import Clock
+from smartshelf.bench.sink import sink
 from smartshelf.bench.table import Figure, percentile
 from smartshelf.contracts.events import WeightChange
 from smartshelf.contracts.ids import stable_id
@@ -31,7 +32,18 @@ from smartshelf.stack.programs import browser
 #: Seconds of real time over which CPU and speed are watched.
 WATCHED = 30.0
 #: Services whose sudden death must cost nothing but time.
-MORTAL = ("redis", "postgres", "kafka", "connect", "bridge", "producers", "spark", "sim-clock", "dashboard")
+MORTAL = (
+    "redis",
+    "postgres",
+    "kafka",
+    "connect",
+    "bridge",
+    "producers",
+    "spark",
+    "sim-clock",
+    "dashboard",
+    "training-service",
+)
 
 
 def start(_: Settings) -> Iterator[Figure]:
@@ -111,6 +123,7 @@ MEASURES: dict[str, Callable[[Settings], Iterator[Figure]]] = {
     "auto": auto,
     "recovery": recovery,
     "bridge": bridge,
+    "sink": sink,
 }
 
 

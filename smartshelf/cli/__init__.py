@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "clock": Entry("simulated_time.cli:app", "Simulated time: status, speed, pause, fast-forward."),
     "data": Entry("smartshelf.cli.data:app", "Generate and check the store's data."),
     "replay": Entry("smartshelf.cli.replay:replay", "A real store's sales through the whole pipeline."),
+    "ingest": Entry("smartshelf.ingest.cli:ingest", "A file of deliveries, sales, products or policies."),
     "alerts": Entry("smartshelf.cli.alerts:app", "What needs attention; acknowledge, dismiss, assign."),
     "command": Entry("smartshelf.cli.alerts:command", "Ask the store for something: a count, a cancellation."),
     "scenario": Entry("smartshelf.cli.scenario:app", "Presenter's switches: break something on purpose."),

@@ -10,9 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
-from psycopg2.extras import execute_values
 
 from producers import replay as feeds
 from simulated_time.store import Clock
@@ -74,12 +72,5 @@ def replay(
 
 def register(connection: Connection, profiles: Sequence[ShelfProfile]) -> None:
     """Write the profiles; a replay that was broken off before may have left some of them."""
-    columns = ShelfProfile.__struct_fields__
-    updates = [name for name in columns if name not in ShelfProfile.primary_key]
-    statement = sql.SQL("insert into config.shelf_profiles ({}) values %s on conflict ({}) do update set {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        sql.SQL(", ").join(map(sql.Identifier, ShelfProfile.primary_key)),
-        sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in updates),
-    )
-    with connection.cursor() as cursor:
-        execute_values(cursor, statement.as_string(connection), [msgspec.structs.astuple(each) for each in profiles])
+    rows = map(msgspec.structs.astuple, profiles)
+    postgres.upsert(connection, "config.shelf_profiles", ShelfProfile.__struct_fields__, ShelfProfile.primary_key, rows)

@@ -308,8 +308,14 @@ class Evidence:
     DEAD_LETTERS: ClassVar[str] = "deadletters"
     WORLD_PREFIX: ClassVar[str] = "world:"
     JOB_PREFIX: ClassVar[str] = "job:"
+    INGEST_PREFIX: ClassVar[str] = "ingest:"
 
     @classmethod
     def is_own(cls, source: str) -> bool:
         """Whether this source numbers its events without gap (ours do, foreign ones need not)."""
-        return source in (cls.INIT, cls.DEAD_LETTERS) or source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))
+        return source.startswith(cls.INGEST_PREFIX) or not cls.is_outside(source)
+
+    @classmethod
+    def is_outside(cls, source: str) -> bool:
+        """Whether the simulated world knows nothing of what this source tells: files and foreign systems."""
+        return source not in (cls.INIT, cls.DEAD_LETTERS) and not source.startswith((cls.WORLD_PREFIX, cls.JOB_PREFIX))

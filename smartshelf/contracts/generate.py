@@ -2,6 +2,9 @@
 
 python -m smartshelf.contracts.generate            write them (`make contracts`)
 python -m smartshelf.contracts.generate --check    exit 1 and name every stale file
+
+The schemas that are there already are what others rely on: a change that is no optional addition is refused, unless
+``--incompatible`` says so (a new version, or a topic that nobody has records of yet).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smartshelf.contracts.render import connect, jsonschema, markdown
+from smartshelf.contracts.render import compatible, connect, jsonschema, markdown
 from smartshelf.contracts.topics import TOPICS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -59,6 +62,16 @@ def write(root: Path, files: Mapping[Path, str]) -> list[Path]:
     return touched
 
 
+def broken_promises(root: Path, files: Mapping[Path, str]) -> list[str]:
+    """What a new schema no longer allows that its file below ``root`` does, one line each."""
+    found = []
+    for path, text in files.items():
+        if path.parent == SCHEMAS and (root / path).is_file():
+            old, new = json.loads((root / path).read_text()), json.loads(text)
+            found += [f"{path.stem}: {line}" for line in compatible.incompatibilities(old, new)]
+    return found
+
+
 def _left_over(root: Path, files: Mapping[Path, str]) -> list[Path]:
     there = (path for folder in (CONNECTORS, SCHEMAS) for path in sorted((root / folder).glob("*.json")))
     return [path.relative_to(root) for path in there if path.relative_to(root) not in files]
@@ -73,9 +86,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m smartshelf.contracts.generate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when a file is stale")
-    check = parser.parse_args(arguments).check
+    parser.add_argument("--incompatible", action="store_true", help="write schemas that refuse what was valid before")
+    options = parser.parse_args(arguments)
     files = rendered()
-    if not check:
+    if not options.incompatible and (broken := broken_promises(CHECKOUT, files)):
+        for line in broken:
+            print(line, file=sys.stderr)
+        print(
+            "Within a version only optional additions are compatible (--incompatible writes it all the same).",
+            file=sys.stderr,
+        )
+        return 1
+    if not options.check:
         for path in write(CHECKOUT, files):
             print(f"wrote {path}" if path in files else f"deleted {path}")
         return 0

@@ -22,6 +22,9 @@ INIT = "store:init"
 #: Hash of the dead-letter tool: ``seq:STREAM`` = its last number, ``done:ORIGIN`` = the entry it was replayed as.
 DEAD_LETTERS = "deadletters"
 
+#: Hash of `smartshelf ingest`: by file and kind, its last row whose facts are in the streams.
+INGEST = "ingest"
+
 
 def world(store_id: str) -> str:
     """Hash of one store's physical truth, written only by the world's save script."""

@@ -270,6 +270,7 @@ class Alert(MirrorRow, kw_only=True):
         "phantom_stock",
         "unpaid",
         "negative_balance",
+        "job_failed",
     ]
     schema_version: int
     timestamp: Moment

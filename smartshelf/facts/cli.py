@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smartshelf.settings import Settings, settings
+from smartshelf.settings import Settings, opens_at, settings
 
 
 def facts(
@@ -28,15 +28,14 @@ def facts(
     from data.build import MANIFEST, Order, build, parse_start
     from smartshelf.facts.files import Folder
     from smartshelf.facts.process import Process, steps_until
-    from smartshelf.init import opening
 
     config, begun = settings(), time.monotonic()
     if not (config.data_dir / MANIFEST).is_file():
         order = Order(
-            config.stores, config.scale, config.seed, opening.opens_at(config), near_expiry_days=config.near_expiry_days
+            config.stores, config.scale, config.seed, opens_at(config), near_expiry_days=config.near_expiry_days
         )
         build(config.data_dir, order)
-    start = opening.opens_at(config)
+    start = opens_at(config)
     last = steps_until(config, start, days=days, until=parse_start(until) if until else None)
     folder = Folder(out or config.data_dir / "facts")
     process = Process(config, folder.keep)

@@ -30,7 +30,7 @@ from smartshelf.contracts.types import encode
 from smartshelf.errors import BadInput
 from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
-from smartshelf.settings import Settings
+from smartshelf.settings import Settings, opens_at
 from spark_apps.jobs import configured_by
 from spark_apps.runtime.engine import TASKS, TICKS, Result, StoreEngine
 from spark_apps.runtime.records import Record
@@ -62,7 +62,7 @@ class Process:
 
     def __init__(self, config: Settings, keep: Keep) -> None:
         self.config, self._keep = config, keep
-        self.start = opening.opens_at(config)
+        self.start = opens_at(config)
         self._stages = configured_by(config)
         self.counts: Counter[str] = Counter()
         #: Latest row by key of every compacted topic that stages write; history tables forget none.

@@ -17,7 +17,7 @@ from redis import Redis
 from data.build import Order, build
 from smartshelf import log
 from smartshelf.errors import SmartShelfError
-from smartshelf.init import database, reference, topics
+from smartshelf.init import capture, database, reference, topics
 from smartshelf.init.opening import publish_opening
 from smartshelf.io import kafka, postgres, redis_stream
 from smartshelf.service import Service, running
@@ -61,6 +61,8 @@ def ensure_database(service: Service) -> None:
     with postgres.connect(config, "owner", "init") as connection:
         if changed := database.ensure_capture(connection):
             service.log.info("captured by Kafka Connect: %s", ", ".join(changed))
+        if (buried := capture.restart_lost(connection, config.kafka_bootstrap)) is not None:
+            service.log.warning("Postgres had given up its log: capture begins anew, %d rows were deleted", buried)
         if wrong := database.contract_differences(connection):
             raise SmartShelfError("The tables are not what the contracts say: " + "; ".join(wrong))
 

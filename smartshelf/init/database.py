@@ -30,6 +30,15 @@ MIGRATIONS = CHECKOUT / "postgresql" / "migrations"
 #: Role -> its attributes beside LOGIN. The owner is whoever made the cluster.
 ROLES: dict[postgres.Role, str] = {"sink": "", "debezium": "replication", "analyst": "", "app": "", "runner": ""}
 
+#: Read-only twice over: by its grants, and by default in every transaction. What Postgres grants to everybody goes;
+#: a question that takes longer than a minute is a mistake and would slow down the store.
+READ_ONLY = (
+    "alter role smartshelf_analyst set default_transaction_read_only = on",
+    "alter role smartshelf_analyst set statement_timeout = '60s'",
+    "alter role smartshelf_analyst set idle_in_transaction_session_timeout = '10min'",
+    "revoke execute on function lo_creat(int), lo_create(oid), lo_from_bytea(oid, bytea) from public",
+)
+
 #: Any number; two inits at once take turns.
 _LOCK = 7_402_773
 
@@ -59,8 +68,10 @@ def ensure_roles(connection: Connection, config: Settings) -> list[str]:
                 verifier = encrypt_password(password, name, connection, "scram-sha-256")
                 cursor.execute(sql.SQL("alter role {} password %s").format(sql.Identifier(name)), (verifier,))
             touched.append(name)
-        # Read-only twice over: by its grants, and by default in every transaction.
-        cursor.execute("alter role smartshelf_analyst set default_transaction_read_only = on")
+        for statement in READ_ONLY:
+            cursor.execute(statement)
+        here = sql.Identifier(config.postgres_db)
+        cursor.execute(sql.SQL("revoke temporary on database {} from public").format(here))
     return touched
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +26,7 @@ from smartshelf.contracts.types import encode
 from smartshelf.errors import BadInput, SmartShelfError
 from smartshelf.io.offers import read_weekly
 from smartshelf.io.step_save import UNBORN, Fact, read_position, save
-from smartshelf.settings import Settings
+from smartshelf.settings import Settings, opens_at
 
 #: Facts in one save; a killed init goes on with the save it was at.
 FACTS_PER_SAVE = 2_000
@@ -190,13 +189,6 @@ def _mark_zero(config: Settings, rows: Mapping[str, Mapping[str, int]], start: d
         streams={},
         rows={store: dict(counts) for store, counts in rows.items()},
     )
-
-
-def opens_at(config: Settings) -> datetime:
-    """T(0) of a store that is not open yet: as configured; on the wall clock, the moment the data were made for."""
-    if config.use_simulated_time:
-        return config.sim_start
-    return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])
 
 
 def _ms(moment: datetime) -> int:

@@ -46,12 +46,13 @@ PIECE = 100_000
 SMALL, MANY = 16_000_000, 8
 
 
-def ensure_table(path: Path, schema: pa.Schema) -> bool:
+def ensure_table(path: Path, schema: pa.Schema, partition_by: Sequence[str] = ()) -> bool:
     """Create a plain table (reader 1, writer 2: every tool reads it) unless it exists; True when it was made."""
     if DeltaTable.is_deltatable(str(path)):
         return False
     path.mkdir(parents=True, exist_ok=True)
-    DeltaTable.create(str(path), schema, mode="ignore", configuration=_PROPERTIES)
+    properties: dict[str, Any] = {"mode": "ignore", "configuration": _PROPERTIES}
+    DeltaTable.create(str(path), schema, partition_by=list(partition_by) or None, **properties)
     return True
 
 

@@ -6,14 +6,17 @@ import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
+from psycopg2.extras import execute_values
 from sqlalchemy import URL, Engine, create_engine
 
+from smartshelf.contracts.render.connect import SLOT
 from smartshelf.errors import BadInput, Unavailable
 from smartshelf.settings import Settings
 
@@ -85,6 +88,39 @@ def identifier(table: str) -> sql.Composable:
     return sql.Identifier(*table.split("."))
 
 
+def upsert(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    among: str = "true",
+) -> int:
+    """Insert rows, or update those with the same key; returns how many were new or changed: equal ones are left alone.
+
+    ``key``: columns or expressions of a unique index, ``among``: the index's condition; both are code, never input.
+    Raises BadInput with the reason when the table refuses a row; the caller's transaction is then lost.
+    """
+    names = list(map(sql.Identifier, columns))
+    statement = sql.SQL(
+        "insert into {table} as t ({names}) values %s on conflict ({key}) where {among} do update set {updates} "
+        "where ({olds}) is distinct from ({news}) returning 1"
+    ).format(
+        table=identifier(table),
+        names=sql.SQL(", ").join(names),
+        key=sql.SQL(", ".join(key)),
+        among=sql.SQL(among),
+        updates=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in names),
+        olds=sql.SQL(", ").join(sql.SQL("t.{}").format(name) for name in names),
+        news=sql.SQL(", ").join(sql.SQL("excluded.{}").format(name) for name in names),
+    )
+    try:
+        with connection.cursor() as cursor:
+            return len(execute_values(cursor, statement.as_string(connection), rows, page_size=1_000, fetch=True))
+    except (psycopg2.DataError, psycopg2.IntegrityError) as refused:
+        raise BadInput(f"The table {table} refuses a row", value=_reason(refused)) from refused
+
+
 def copy_csv(connection: Connection, table: str, path: Path) -> int:
     """COPY a CSV file with a header into ``table`` and return the number of rows; an empty field is null.
 
@@ -127,3 +163,38 @@ def copy_file(connection: Connection, table: str, header: Sequence[str], file: A
 def _reason(error: psycopg2.Error) -> str:
     parts = (error.diag.message_primary, error.diag.message_detail, error.diag.context)
     return "; ".join(part.strip() for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The replication slot of the source connector. ``retained`` and ``limit``: bytes of Postgres' log."""
+
+    active: bool
+    retained: int
+    limit: int
+    lost: bool
+
+    @property
+    def alarm(self) -> str:
+        """What a person should look at, in a sentence; empty when all is well."""
+        if self.lost:
+            return "Postgres has given up its log for Kafka Connect; `smartshelf restart init` begins anew"
+        if self.limit > 0 and self.retained > self.limit / 2:
+            held, allowed = self.retained // 2**20, self.limit // 2**20
+            return f"Kafka Connect holds back {held} MB of Postgres' log; at {allowed} MB it is given up"
+        return ""
+
+
+def capture_slot(config: Settings) -> Slot | None:
+    """The slot as it is now; None when Connect has not made it yet. Raises Unavailable."""
+    with connect(config, "analyst", "status") as connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            select active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint,
+                   pg_size_bytes(current_setting('max_slot_wal_keep_size')), coalesce(wal_status = 'lost', false)
+            from pg_replication_slots where slot_name = %s
+            """,
+            (SLOT,),
+        )
+        row = cursor.fetchone()
+    return Slot(*row) if row else None

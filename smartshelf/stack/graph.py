@@ -41,14 +41,17 @@ DRAIN_ORDER: tuple[tuple[str, ...], ...] = (
     ("init", "producers"),
     ("bridge",),
     ("spark",),
-    ("connect", "dashboard"),
+    ("connect", "dashboard", "training-service"),
     ("sim-clock",),
     ("kafka",),
     ("postgres", "redis"),
 )
 
 #: All names, as in compose.
-NAMES = ("redis", "kafka", "postgres", "init", "connect", "sim-clock", "bridge", "producers", "spark", "dashboard")
+NAMES = (
+    "redis", "kafka", "postgres", "init", "connect", "sim-clock", "bridge", "producers", "spark", "training-service",
+    "dashboard",
+)  # fmt: skip
 
 #: C1 only and the serial collector: on two cores the store starts faster and stays smaller.
 _JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
@@ -105,6 +108,7 @@ def services(
             start_seconds=180,
             stop_seconds=60,
         ),
+        Service("training-service", _python("smartshelf.runner"), ("redis", "kafka", "postgres", "init")),
         Service(
             "dashboard",
             (*_python("streamlit"), "run", "dashboard/app.py", *page, "--browser.gatherUsageStats", "false"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import confluent_kafka
 import psutil
+import psycopg2
 import redis
 from confluent_kafka import TopicPartition
 
@@ -19,7 +21,7 @@ from smartshelf import settings as settings_module
 from smartshelf.contracts import redis_keys
 from smartshelf.contracts.topics import STREAMS
 from smartshelf.errors import SmartShelfError
-from smartshelf.io import kafka, redis_stream
+from smartshelf.io import kafka, postgres, redis_stream
 from smartshelf.settings import Settings
 from smartshelf.stack import launcher
 from smartshelf.stack.launcher import Store
@@ -50,6 +52,8 @@ def collect() -> dict[str, Any]:
         "clock": clock(current) if "redis" in well else {},
         "lag": lag(current) if {"redis", "kafka"} <= well else {},
         "counts": counts(current) if "kafka" in well else {},
+        "capture": capture(current) if "postgres" in well else {},
+        "jobs": jobs(current) if "postgres" in well else [],
         "home": str(layout.home),
     }  # fmt: skip
 
@@ -172,15 +176,40 @@ def counts(current: Settings) -> dict[str, int]:
     return {**found, "dead_letters": sum(int(count["dead_letters"]) for count in counted.values())} if found else {}
 
 
+def capture(current: Settings) -> dict[str, Any]:
+    """What the source connector holds back of Postgres' log; {} before it has run for the first time."""
+    try:
+        slot = postgres.capture_slot(current)
+    except SmartShelfError:
+        return {}
+    return {} if slot is None else {**asdict(slot), "alarm": slot.alarm or None}
+
+
+def jobs(current: Settings) -> list[dict[str, Any]]:
+    """The last run of every scheduled job and of every stage that the calendar fires."""
+    query = (
+        "select distinct on (job) job, scheduled_for, status, attempts, error from ops.job_runs "
+        "order by job, scheduled_for desc"
+    )
+    try:
+        with postgres.connect(current, "analyst", "status") as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            names = [column.name for column in cursor.description or ()]
+            runs = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    except (SmartShelfError, psycopg2.Error):  # not yet migrated
+        return []
+    return [run | {"scheduled_for": run["scheduled_for"].isoformat().replace("+00:00", "Z")} for run in runs]
+
+
 def as_text(status: dict[str, Any]) -> str:
     """The status for people."""
     if not status["services"]:
         return "The store is not running. Start it with `make up` (or `smartshelf up`)."
-    lines = [f"{'service':<12} {'state':<12} {'pid':>7} {'MB':>7}  since"]
+    lines = [f"{'service':<16} {'state':<12} {'pid':>7} {'MB':>7}  since"]
     for entry in status["services"]:
         memory = "" if entry["rss_mb"] is None else f"{entry['rss_mb']:.0f}"
         lines.append(
-            f"{entry['name']:<12} {entry['state']:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}"
+            f"{entry['name']:<16} {entry['state']:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}"
         )
     lines += ["", *(f"{name:<12} {url}" for name, url in status["urls"].items())]
     if status["clock"]:
@@ -190,6 +219,13 @@ def as_text(status: dict[str, Any]) -> str:
     lines += ["", "waiting      " + (_listed(waiting) or "nothing")]
     if status["counts"]:
         lines += ["events       " + _listed(status["counts"])]
+    if alarm := status["capture"].get("alarm"):
+        lines += [f"capture      {alarm}"]
+    lines += [
+        f"job          {run['job']} due {run['scheduled_for']} failed: {run['error']}"
+        for run in status["jobs"]
+        if run["status"] == "failed"
+    ]
     if launcher.is_elsewhere():
         lines += ["", "These are the servers named by SMARTSHELF_*; what supervises them knows of the other services."]
     return "\n".join(lines)

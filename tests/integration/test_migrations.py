@@ -297,8 +297,75 @@ def test_the_analyst_reads_every_table_also_later_ones_and_writes_none(migrated:
 
 
 @pytest.mark.parametrize(
+    "statement",
+    [
+        "create table analytics.mine ()",
+        "create temporary table mine ()",
+        "create schema mine",
+        "create function analytics.mine() returns int language sql as 'select 1'",
+        "select lo_create(0)",
+        "select lo_from_bytea(0, 'x')",
+        "select analytics.refresh_star()",
+        "select analytics.refresh_weekly()",
+        "select ops.prune(400)",
+        "refresh materialized view analytics.weekly_sales",
+        "copy config.suppliers from program 'echo'",
+        "copy config.suppliers to '/tmp/suppliers'",
+        "copy (select 1) to program 'cat'",
+        "insert into ops.job_runs (job, scheduled_for, status) values ('x', now(), 'failed')",
+        "alter role smartshelf_app superuser",
+        "set role smartshelf_owner",
+        "select pg_reload_conf()",
+        "select pg_drop_replication_slot('smartshelf_config')",
+    ],
+)
+def test_the_analyst_cannot_write_by_any_way_around_its_read_only_transactions(
+    shared: Settings, statement: str
+) -> None:
+    failed = refusal(shared, f"set transaction read write; {statement}", role="analyst")
+    assert failed.pgcode == INSUFFICIENT_PRIVILEGE
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select rolpassword from pg_authid",
+        "select passwd from pg_shadow",
+        "select pg_read_file('postgresql.conf')",
+        "select pg_read_binary_file('global/pg_control')",
+        "select pg_ls_dir('.')",
+        "select * from pg_hba_file_rules",
+        "select * from pg_file_settings",
+        "select lo_import('/etc/passwd')",
+        "copy (select 1) to '/tmp/x'",
+        "select * from pg_stat_get_wal_senders(), pg_read_file('standby.signal')",
+    ],
+)
+def test_the_analyst_cannot_read_secrets_or_files(shared: Settings, statement: str) -> None:
+    assert refusal(shared, statement, role="analyst").pgcode == INSUFFICIENT_PRIVILEGE
+
+
+def test_the_analyst_sees_only_its_own_queries(shared: Settings) -> None:
+    with postgres.connect(shared, "sink") as connection, connection.cursor() as cursor:
+        cursor.execute("select 'a secret'")
+        seen = ask(shared, "select query from pg_stat_activity where usename <> current_user", role="analyst")
+    assert seen
+    assert not any("a secret" in (query or "") for (query,) in seen)
+
+
+def test_a_question_of_the_analyst_is_given_up_after_a_minute(shared: Settings) -> None:
+    assert ask(shared, "show statement_timeout", role="analyst") == [("1min",)]
+    assert ask(shared, "show default_transaction_read_only", role="analyst") == [("on",)]
+
+
+@pytest.mark.parametrize(
     ("role", "statement"),
     [
+        ("runner", "delete from ops.job_runs"),
+        ("runner", "delete from ops.pos_transactions"),
+        ("runner", "update analytics.fact_sales set units = 0"),
+        ("sink", "update analytics.fact_sales set units = 0"),
+        ("sink", "insert into ops.job_runs (job, scheduled_for, status) values ('x', now(), 'failed')"),
         ("sink", "delete from config.shelf_policies"),
         ("sink", "update config.shelf_profiles set aisle = 1"),
         ("app", "delete from state.shelf_state"),
@@ -315,6 +382,8 @@ def test_a_role_cannot_do_what_another_one_owns(shared: Settings, role: postgres
 @pytest.mark.parametrize(
     ("role", "statement"),
     [
+        ("runner", "select analytics.refresh_star(), analytics.refresh_weekly(), ops.prune(400)"),
+        ("runner", "insert into ops.job_runs (job, scheduled_for, status) values ('x', now(), 'failed')"),
         ("sink", "delete from state.shelf_state"),
         ("app", "delete from config.shelf_policies"),
         ("app", "update config.wh_policies set notes = ''"),

@@ -137,3 +137,10 @@ def test_a_history_table_may_keep_more_than_its_topic_but_not_less() -> None:
     assert books.compare_rows("a", {A: ROW}, "b", {A: ROW, other: ROW}, keeps_more=True) == []
     assert len(books.compare_rows("a", {A: ROW}, "b", {A: ROW, other: ROW})) == 1
     assert len(books.compare_rows("a", {A: ROW, other: ROW}, "b", {A: ROW}, keeps_more=True)) == 1
+
+
+def test_shelves_that_are_left_out_are_not_compared() -> None:
+    truth = balances("kafka", Moved("A", "L1", Place.SUPPLIER, Place.SHELF, 40))
+    other = balances("the world", Moved("A", "L1", Place.SUPPLIER, Place.SHELF, 39))
+    assert books.compare(truth, other, (Place.SHELF,), leaving_out={A}) == []
+    assert books.compare_lots(truth, other, leaving_out={A}) == []

@@ -72,3 +72,11 @@ def test_the_world_still_has_in_its_backroom_what_is_on_its_way() -> None:
     seen = sources.as_the_world_sees(told)
     assert seen.units(SHELF, Place.BACKROOM) == seen.units_of_lot(LOT, LotPlace.BACKROOM) == 30
     assert told.units(SHELF, Place.BACKROOM) == 18
+
+
+def test_the_world_is_not_asked_about_shelves_that_files_and_foreign_systems_told_of() -> None:
+    facts = sources.Facts(Balances("kafka"))
+    for source, shelf in (("ingest:deliveries", "A"), ("vendor", "B"), ("world:S01", "C"), ("deadletters", "D")):
+        lot = fact(e.WhIn, shelf_id=shelf, batch_code="L1", qty=5, received_date="2026-01-01", expiry_date="2026-01-09")
+        facts.note(msgspec.structs.replace(lot, source=source))
+    assert facts.told == {ShelfKey("S01", "A"), ShelfKey("S01", "B")}
