@@ -29,7 +29,7 @@ from smartshelf.init import history
 from smartshelf.io import postgres
 from smartshelf.settings import settings
 from data.build import PANEL
-with postgres.connect(settings()) as connection:
+with postgres.connect(settings(), "runner") as connection:
     history.load(connection, settings().data_dir / PANEL)
 """
 
@@ -48,7 +48,7 @@ def store(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def load(config: Settings) -> int:
-    with postgres.connect(config) as connection:
+    with postgres.connect(config, "runner") as connection:
         return history.load(connection, config.data_dir / PANEL)
 
 
