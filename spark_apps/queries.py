@@ -62,7 +62,7 @@ class Query:
         if self.spark.isActive:
             return
         ours = self.failure()
-        if isinstance(ours, Fenced):
+        if isinstance(ours, Fenced | StartAgain):
             raise ours
         error = self.spark.exception()
         text = str(ours or error or "it was stopped")

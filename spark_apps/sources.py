@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
+import msgspec
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # the name that all of Spark's documentation uses
 
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.io import kafka as kafka_io
 from smartshelf.settings import Settings
 
 #: An envelope, a tick or a primary key as our own writers put it: the store comes first, or after these.
@@ -32,7 +34,13 @@ def kafka(session: SparkSession, config: Settings, topics: Iterable[str], starti
     )
 
 
-def by_store(records: DataFrame, stores: Sequence[str]) -> DataFrame:
+def known_stores(config: Settings) -> frozenset[str]:
+    """Stores that configuration for all stores is given to: those of the settings, and all that have a profile."""
+    profiles = kafka_io.read_latest(config.kafka_bootstrap, "shelf_profiles")
+    return frozenset(config.stores) | {msgspec.json.decode(key)["store_id"] for key in profiles}
+
+
+def by_store(records: DataFrame, stores: Collection[str]) -> DataFrame:
     """Records with their store. Configuration names it in its key (a tombstone has no value) or else its value.
 
     A configuration record that names none concerns every store, as the bridge counts it (bridge/config_view.py): it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -73,10 +74,13 @@ def start(
     )
     folder = checkpoints.path(generation.epoch)
     job_state = DeltaSink(tables.job_state_path(config.delta_root), JOB_STATE)
-    effects = effects_class(job, generation.epoch, writer, lambda: recovery.checkpoint_id(folder), progress, job_state)
+    known = partial(sources.known_stores, config)
+    effects = effects_class(
+        job, generation.epoch, writer, lambda: recovery.checkpoint_id(folder), progress, job_state, known
+    )
     is_new = recovery.last_batch(folder, "commits") < 0
     initial = recovery.states_to_start_from(generation, carried()) if is_new and generation.carried else []
-    rows = _rows(session, config, stages, generation, topics, initial)
+    rows = _rows(session, config, stages, generation, topics, known(), initial)
     query = (
         rows.writeStream.queryName(job)
         .outputMode("update")
@@ -102,9 +106,10 @@ def _rows(
     stages: Sequence[Stage[Any]],
     generation: recovery.Generation,
     topics: frozenset[str],
+    stores: frozenset[str],
     initial: list[tuple[str, bytes]],
 ) -> DataFrame:
-    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), config.stores)
+    records = sources.by_store(sources.kafka(session, config, topics, generation.starting), stores)
     processor = StoreProcessor(
         stages,
         epoch=generation.epoch,

@@ -54,6 +54,8 @@ def replay(
     with postgres.connect(config, "owner", "replay") as connection:
         register(connection, [profile for store in feed.stores.values() for profile in store.profiles])
         rows = reference.config_rows(connection, tuple(stores))
+    with postgres.connect(config, "owner", "replay") as connection:
+        tell_again(connection)
     say("profiles are in config.shelf_profiles")
     now_ms = read_position(client).t_ms or 0
     feeds.ask_to_join(client, feeds.make_bodies(feed, now_ms, config.seed, rows))
@@ -68,6 +70,18 @@ def replay(
     say(f"replaying {', '.join(stores)}")
     if as_json:
         typer.echo(json.dumps({"stores": stores, "shelves": shelves, "days": feed.days}))
+
+
+def tell_again(connection: Connection) -> None:
+    """Let capture repeat the policies for all stores: a new store has heard nothing of what was told before it came.
+
+    Each topic then ends with a record for all stores (a deletion), so that new stores have seen as much as others.
+    """
+    with connection.cursor() as cursor:
+        for table in ("config.shelf_policies", "config.wh_policies"):
+            cursor.execute(f"update {table} set active = active where store_id is null")
+            cursor.execute(f"insert into {table} (active) values (false) returning policy_id")
+            cursor.execute(f"delete from {table} where policy_id = %s", cursor.fetchone())
 
 
 def register(connection: Connection, profiles: Sequence[ShelfProfile]) -> None:

@@ -59,7 +59,8 @@ class Shrink(Deciding[State]):
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
         outputs = state.alerts.obey(state.pen, self.name, config, step)
-        for fact in facts:
+        # Facts come by topic; who pays has taken before.
+        for fact in sorted(facts, key=lambda fact: isinstance(fact, e.PosTransaction)):
             _note(state, fact)
         if step.at.hour != step.since.hour:
             outputs += self._compare(state, config, step, books)

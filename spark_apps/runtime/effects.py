@@ -25,6 +25,7 @@ from smartshelf.contracts.rows import JobProgress, key_json
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io.delta import DeltaSink
 from smartshelf.io.kafka import TransactionalWriter
+from spark_apps.queries import StartAgain
 from spark_apps.runtime.processor import COLUMNS
 
 log = logging.getLogger(__name__)
@@ -67,10 +68,12 @@ class Effects:
         checkpoint: Callable[[], str],
         progress: JobProgress | None,
         job_state: DeltaSink,
+        stores: Callable[[], frozenset[str]],
     ) -> None:
+        """``stores`` says which have a profile: the query gives configuration for all stores to each of them."""
         self._job, self._epoch, self._writer = job, epoch, writer
         self._checkpoint, self._job_state = checkpoint, job_state
-        self._progress = progress
+        self._progress, self._stores_now, self._stores = progress, stores, stores()
         #: Why the query failed, as an exception of ours: Spark passes on only its text.
         self.failure: Exception | None = None
 
@@ -85,6 +88,7 @@ class Effects:
     def take(self, table: pa.Table, batch_id: int) -> None:
         """The effects of a batch whose rows are these."""
         rows = [Row(*values) for values in zip(*(table.column(name).to_pylist() for name in COLUMNS), strict=True)]
+        self._take_in({row.store_id for row in rows} - self._stores - {""})
         self._bring_forward([row for row in rows if row.kind == "carried"])
         checkpoint = self._checkpoint()
         if self._is_sent(checkpoint, batch_id):
@@ -92,6 +96,15 @@ class Effects:
             return
         self._send(rows, checkpoint, batch_id)
         self.after_send(batch_id)
+
+    def _take_in(self, strangers: set[str]) -> None:
+        """Start again when a store has joined, before anything is sent: it then gets what this batch has for all.
+
+        Somebody may also write under the name of a store that there is not; that is looked up once.
+        """
+        self._stores |= strangers
+        if strangers and (joined := strangers & self._stores_now()):
+            raise StartAgain("A store has joined", value=", ".join(sorted(joined)), remedy="It is taken in now.")
 
     def after_send(self, batch_id: int) -> None:
         """Between the Kafka commit and Spark's: nothing to do (tests crash here)."""

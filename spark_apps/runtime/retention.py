@@ -15,9 +15,10 @@ from smartshelf.contracts.topics import TOPICS
 from spark_apps.runtime import recovery
 from spark_apps.runtime.cuts import Positions
 
-#: Topics whose records are deleted by offset; dead letters stay until somebody has looked at them.
+#: Topics whose records are deleted by offset. Dead letters stay until somebody has looked at them, and what people
+#: said is little and read from its beginning by the bridge.
 DELETED: tuple[str, ...] = tuple(
-    topic.name for topic in TOPICS.values() if not topic.compacted and topic.kind != "internal"
+    topic.name for topic in TOPICS.values() if not topic.compacted and topic.kind in ("fact", "state", "control")
 )
 
 

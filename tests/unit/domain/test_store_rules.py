@@ -35,3 +35,23 @@ def test_units_that_the_scale_does_not_feel_are_missing_and_what_it_may_be_wrong
     stock = units(10, 10, 10, 10)
     grams = np.array([8_000.0, 9_700.0, 12_000.0, 10_000.0])
     assert shrink.missing(stock, grams, 1000.0, 100).tolist() == [2, 0, -2, 0]
+
+
+def test_a_scale_drifts_when_it_is_off_by_more_than_its_error_and_by_no_whole_unit() -> None:
+    stock = units(10, 10, 10, 10)
+    grams = np.array([9_950.0, 9_935.0, 8_000.0, 8_070.0])
+    assert shrink.drifts(stock, grams, 1000.0, 100).tolist() == [False, True, False, True]
+
+
+def test_a_scale_is_silent_after_three_movements() -> None:
+    assert shrink.is_silent(units(0, 2, 3)).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("unpaid", "has_paid", "cause"),
+    [([1], True, "mis_scan"), ([1], False, "theft"), ([2], True, "theft"), ([1, 1], True, "theft")],
+)
+def test_a_scanner_misses_one_unit_and_who_hides_goods_hides_more(
+    unpaid: list[int], has_paid: bool, cause: str
+) -> None:
+    assert shrink.cause_of_unpaid(unpaid, has_paid=has_paid) == cause

@@ -14,6 +14,7 @@ import pytest
 from smartshelf.contracts.control import Done
 from smartshelf.contracts.rows import JobProgress
 from smartshelf.io.delta import DeltaSink, read
+from spark_apps.queries import StartAgain
 from spark_apps.runtime.effects import JOB_STATE, Effects
 from spark_apps.runtime.processor import COLUMNS
 
@@ -84,10 +85,17 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def make(broker: Broker, tmp_path: Path) -> Callable[..., Effects]:
+def stores() -> set[str]:
+    """Stores that have a profile."""
+    return {"S01", "S02"}
+
+
+@pytest.fixture
+def make(broker: Broker, tmp_path: Path, stores: set[str]) -> Callable[..., Effects]:
     def made(progress: JobProgress | None = None, checkpoint: str = "C1", epoch: int = 1) -> Effects:
         sink = DeltaSink(tmp_path / "job_state", JOB_STATE)
-        return Effects("store", epoch, broker, lambda: checkpoint, progress, sink)  # type: ignore[arg-type]
+        known = lambda: frozenset(stores)  # noqa: E731
+        return Effects("store", epoch, broker, lambda: checkpoint, progress, sink, known)  # type: ignore[arg-type]
 
     return made
 
@@ -117,6 +125,25 @@ def test_a_batch_that_was_sent_is_not_sent_again_after_a_restart(make: Callable[
     assert broker.committed == before
     restarted.take(batch, 5)
     assert len(broker.committed) == 2 * len(before)
+
+
+def test_a_store_that_joins_is_taken_in_by_a_new_start_before_anything_is_sent(
+    make: Callable[..., Effects], broker: Broker, stores: set[str]
+) -> None:
+    effects, batch = make(), table(state("S01"), step("R01", -1))
+    stores.add("R01")
+    with pytest.raises(StartAgain, match="R01"):
+        effects.take(batch, 0)
+    assert broker.committed == []
+    make().take(batch, 0)
+    assert len(broker.of("shelf_state")) == 1
+
+
+def test_facts_under_the_name_of_a_store_that_there_is_not_stop_nothing(
+    make: Callable[..., Effects], broker: Broker
+) -> None:
+    make().take(table(state("S01"), step("S99", -1)), 0)
+    assert len(broker.of("shelf_state")) == 1
 
 
 def test_the_same_batch_number_of_another_checkpoint_is_another_batch(

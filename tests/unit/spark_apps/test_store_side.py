@@ -261,6 +261,47 @@ def test_what_is_in_baskets_after_closing_is_lost_and_told() -> None:
     assert (stock(loop, Place.BASKET), stock(loop, Place.LOST)) == (0, 3)
     (alert,) = loop.alerts("unpaid")
     assert (alert.shelf_id, alert.current_stock, alert.status) == (SHELF, 3, "open")
+    assert alert.likely_cause == "theft", "the customer left without a receipt"
+
+
+def test_one_unit_beside_a_receipt_was_missed_by_the_till_and_more_were_hidden() -> None:
+    loop, other = quiet().live(9), "TESTEN0001"
+    sell(loop, 2)
+    loop.tell(e.Pickup, customer_id="D", shelf_id=SHELF, quantity=1, item_weight=103.0)
+    sell(loop, 1)
+    sell(loop, 2, other)
+    loop.tell(e.Pickup, customer_id="E", shelf_id=other, quantity=3, item_weight=101.0)
+    for customer, shelf_id in (("D", other), ("E", SHELF)):
+        body = {"customer_id": customer, "shelf_id": shelf_id}
+        loop.tell(e.Pickup, **body, quantity=1, item_weight=101.0)
+        line = e.ReceiptLine(line_no=1, shelf_id=shelf_id, quantity=1, unit_price=1, total_price=1)
+        loop.tell(
+            e.PosTransaction, "pos_transactions", transaction_id=customer, customer_id=customer, till_id="T1",
+            items=(line,), total_items=1, total_amount=1.0,
+        )  # fmt: skip
+    loop.live(at(1, 23, 5))
+    told = {alert.shelf_id: (alert.current_stock, alert.likely_cause) for alert in loop.alerts("unpaid")}
+    assert told == {SHELF: (1, "mis_scan"), other: (3, "theft")}
+
+
+def test_a_scale_that_says_nothing_while_goods_move_is_told_as_such() -> None:
+    loop = quiet().live(9)
+    for _ in range(3):
+        loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=1, item_weight=103.0)
+    loop.live(at(1, 8))
+    (alert,) = loop.alerts("phantom_stock")
+    assert (alert.shelf_id, alert.likely_cause, alert.suggested_qty) == (SHELF, "scale_silent", None)
+    loop.tell(e.WeightChange, shelf_id=SHELF, delta_weight=-309.0)
+    loop.live(at(1, 9))
+    assert [alert.status for alert in loop.alerts("phantom_stock")] == ["resolved"]
+
+
+def test_a_scale_that_is_off_by_less_than_a_unit_drifts_and_nothing_is_missing() -> None:
+    loop = quiet().live(9)
+    loop.tell(e.WeightChange, shelf_id=SHELF, delta_weight=-45.0)
+    loop.live(at(1, 8))
+    (alert,) = loop.alerts("phantom_stock")
+    assert (alert.likely_cause, alert.suggested_qty, alert.severity) == ("scale_drift", None, "info")
 
 
 def test_units_that_the_scale_does_not_feel_are_told_until_they_are_found() -> None:
@@ -269,6 +310,7 @@ def test_units_that_the_scale_does_not_feel_are_told_until_they_are_found() -> N
     loop.live(at(1, 8))
     (alert,) = loop.alerts("phantom_stock")
     assert (alert.shelf_id, alert.suggested_qty, alert.status) == (SHELF, 2, "open")
+    assert alert.likely_cause == "unseen_loss"
     loop.tell(e.Count, shelf_id=SHELF, quantity=38, adjustment=-2, reason="cycle")
     loop.live(at(1, 9))
     assert [alert.status for alert in loop.alerts("phantom_stock")] == ["resolved"]
