@@ -42,9 +42,9 @@ def _calls(statement: str, *values: object) -> Work:
 
 def _load_history(connection: Connection) -> int:
     # Loaded late: it brings libraries that this small process otherwise needs nothing of.
-    from smartshelf.init import history
+    from smartshelf.runner import history
 
-    return history.load(connection, settings().data_dir / history.PANEL)
+    return history.load(connection, settings().data_dir)
 
 
 #: At night: the last receipt of the day before is hours old, so the sinks have long written it, at any speed.

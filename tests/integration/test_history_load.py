@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.build import PANEL, Order, build
-from smartshelf.init import database, history, reference
+from smartshelf.init import database, reference
 from smartshelf.io import postgres
+from smartshelf.runner import history
 from smartshelf.settings import CHECKOUT, Settings
 from tests.integration.databases import ask, database_of_its_own
 from tests.integration.servers import Servers, eventually
@@ -25,12 +26,11 @@ pytestmark = [pytest.mark.servers]
 ROWS, SHELVES = 416_830, 1_142
 #: The very same as a process of its own.
 LOAD = """
-from smartshelf.init import history
+from smartshelf.runner import history
 from smartshelf.io import postgres
 from smartshelf.settings import settings
-from data.build import PANEL
 with postgres.connect(settings(), "runner") as connection:
-    history.load(connection, settings().data_dir / PANEL)
+    history.load(connection, settings().data_dir)
 """
 
 
@@ -49,7 +49,7 @@ def store(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def load(config: Settings) -> int:
     with postgres.connect(config, "runner") as connection:
-        return history.load(connection, config.data_dir / PANEL)
+        return history.load(connection, config.data_dir)
 
 
 def count(config: Settings) -> int:
@@ -84,7 +84,7 @@ def test_loading_again_changes_nothing(store: Settings) -> None:
 
 def test_without_a_generated_year_there_is_nothing_to_load(store: Settings, tmp_path: Path) -> None:
     with postgres.connect(store) as connection:
-        assert history.load(connection, tmp_path / PANEL) == 0
+        assert history.load(connection, tmp_path) == 0
 
 
 def test_every_column_arrives_as_the_file_has_it(store: Settings) -> None:

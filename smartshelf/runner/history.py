@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 names its class in lower case
 
+from data.build import PANEL
 from smartshelf.io import postgres
 
 TABLE = "analytics.shelf_daily_features"
@@ -24,11 +25,12 @@ GENERATED = {"epoch": 0, "version": 0, "as_of_step": -1}
 ROWS_AT_ONCE = 5_000
 
 
-def load(connection: Connection, panel: Path) -> int:
-    """COPY the generated year into the table, in the caller's transaction; rows loaded, 0 when it was there.
+def load(connection: Connection, data: Path) -> int:
+    """COPY the year of a data folder into the table, in the caller's transaction; rows loaded, 0 when it was there.
 
-    Two loaders at once take turns, and the second finds it done. No panel, nothing to load.
+    Two loaders at once take turns, and the second finds it done. A folder without a year has nothing to load.
     """
+    panel = data / PANEL
     if not panel.is_file():
         return 0
     file = pq.ParquetFile(panel, pre_buffer=False)
