@@ -14,7 +14,6 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -132,6 +131,11 @@ class Settings(BaseModel):
     mirror_trigger_ms: int = Field(2_000, alias="MIRROR_TRIGGER_MS", ge=0, description="real milliseconds")
     raw_trigger_ms: int = Field(15_000, alias="RAW_TRIGGER_MS", ge=0, description="real milliseconds")
     fact_partitions: int = Field(1, alias="FACT_PARTITIONS", ge=1, le=256)
+    spark_split: str = Field(
+        "",
+        alias="SPARK_SPLIT",
+        description="jobs of each Spark process, with commas, processes with slashes, one of them `rest`; empty: one",
+    )
     dash_refresh_ms: int = Field(2_000, alias="DASH_REFRESH_MS", ge=250, description="real milliseconds")
 
     # Where things are
@@ -167,6 +171,11 @@ class Settings(BaseModel):
         return self.checkpoints_dir or self.delta_root / "_checkpoints"
 
     @property
+    def spark_parts(self) -> tuple[str, ...]:
+        """The jobs of each Spark process, as ``SPARK_SPLIT`` names them."""
+        return tuple(part.strip() for part in self.spark_split.split("/"))
+
+    @property
     def sim_end(self) -> datetime:
         """The instant at which the clock stops by itself."""
         return self.sim_start + timedelta(days=self.sim_days)
@@ -178,12 +187,6 @@ class Settings(BaseModel):
             cutoff=Timetable(frozenset(self.cutoff_dows), time(self.cutoff_hour, self.cutoff_minute)),
             delivery=Timetable(frozenset(self.delivery_dows), time(self.delivery_hour, self.delivery_minute)),
         )
-
-    def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app", "runner"] = "analyst") -> str:
-        """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
-        password = getattr(self, f"postgres_{role}_password").get_secret_value()
-        credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")
-        return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
 
 
 def opens_at(config: Settings) -> datetime:

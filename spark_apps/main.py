@@ -22,6 +22,7 @@ from spark_apps.queries import Query
 
 log = logging.getLogger(__name__)
 
+SERVICE = "spark"
 #: Real seconds between two rounds of maintenance. A round costs about half a second of CPU.
 MAINTENANCE_SECONDS = 60.0
 #: Real seconds a query may take to finish its batch when asked to stop.
@@ -38,10 +39,13 @@ class Chore(NamedTuple):
 def main() -> None:
     """Parse the command line and run until SIGTERM, or until a query fails (exit 1, or 3: start me again)."""
     parser = argparse.ArgumentParser(prog="python -m spark_apps.main", description=__doc__)
-    parser.add_argument("--jobs", default=jobs.ALL, help="all, or names with commas, e.g. shelf_aggregator,mirrors")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--jobs", help="all, or names with commas, e.g. shelf_aggregator,mirrors")
+    what.add_argument("--part", type=int, default=1, help="the jobs of this process of SPARK_SPLIT, counted from 1")
     arguments = parser.parse_args()
-    with running("spark") as service:
-        run(service, jobs.select(arguments.jobs))
+    with running(SERVICE if arguments.part == 1 else f"{SERVICE}-{arguments.part}") as service:
+        named = arguments.jobs
+        run(service, jobs.select(named) if named else jobs.part(service.settings.spark_parts, arguments.part))
 
 
 def run(service: Service, names: tuple[str, ...]) -> None:

@@ -61,6 +61,8 @@ class Loop:
         #: (step in which it was sent, topic, decoded value) of everything sent, in order
         self.log: list[tuple[int, str, Any]] = []
         self.facts: list[e.Event] = []
+        #: What bridge and capture wrote, in order.
+        self.records: list[Record] = []
         self._sent = self.extra_cuts = 0
         self._waiting: list[Record] = [self._record("shelf_profiles", each) for each in self.profiles]
         self._waiting += [self._record(_POLICIES[type(each)], each) for each in policies]
@@ -75,7 +77,9 @@ class Loop:
         key = key_json(type(value), value) if isinstance(value, Row) else b"key"
         if isinstance(value, e.Event):
             self.facts.append(value)
-        return Record(topic, 0, offset, 0, key, msgspec.json.encode(value))
+        record = Record(topic, 0, offset, 0, key, msgspec.json.encode(value))
+        self.records.append(record)
+        return record
 
     def _opening(self) -> list[e.Event]:
         world, facts = self.worlds.worlds[self.store_id], []

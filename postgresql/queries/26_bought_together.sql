@@ -5,14 +5,18 @@ with lines as materialized (
     from ops.pos_transactions t
     join ops.pos_transaction_items i using (store_id, transaction_id)
     where t.timestamp > (select max(last_update_ts) from state.shelf_state) - interval '7 days'
-), counted as (
-    select store_id, shelf_id, count(*) as n from lines group by 1, 2
 ), total as (
     select store_id, count(distinct transaction_id) as n from lines group by 1
+), counted as (
+    -- Only what at least two receipts in a hundred have: rarer pairs are chance.
+    select store_id, shelf_id, count(*) as n from lines join total t using (store_id) group by 1, 2, t.n
+    having count(*) * 50 >= t.n
+), common as materialized (
+    select l.* from lines l join counted using (store_id, shelf_id)
 ), pairs as materialized (
     select a.store_id, a.shelf_id as first, b.shelf_id as second, count(*) as together
-    from lines a
-    join lines b using (store_id, transaction_id)
+    from common a
+    join common b using (store_id, transaction_id)
     where b.shelf_id > a.shelf_id
     group by 1, 2, 3
     order by together desc, 1, 2, 3

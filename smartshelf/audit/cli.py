@@ -60,7 +60,8 @@ def _servers() -> Iterator[bool]:
 
 
 def _print(report: run.Report) -> None:
-    typer.echo(f"As of {report.as_of:%Y-%m-%d %H:%M} (step {report.step}), {report.facts} facts:")
+    decided = f", {report.decided} more decided in it" if report.decided else ""
+    typer.echo(f"As of {report.as_of:%Y-%m-%d %H:%M} (step {report.step}), {report.facts} facts{decided}:")
     for source, totals in report.totals.items():
         figures = "  ".join(f"{place} {units}" for place, units in totals.items() if units)
         typer.echo(f"  {source:<8} {figures}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smartshelf.contracts.control import Tick
-from smartshelf.contracts.events import DeadLetter
+from smartshelf.contracts.events import DeadLetter, Evidence
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io import kafka
 
@@ -27,13 +27,18 @@ class Cut:
         return min((tick.k for tick in self.ticks.values()), default=-1)
 
     def holds(self, store_id: str, topic: str, partition: int, offset: int, source: str, step: int | None) -> bool:
-        """Whether a fact counts: inside its store's cut, or decided by a job up to its step (live rows show it)."""
+        """Whether a fact counts: inside its store's cut, or decided by a job before its step."""
         tick = self.ticks.get(store_id)
         if tick is None or self.refuses(topic, partition, offset):
             return False
-        if source.startswith("job:"):
-            return step is not None and step <= tick.k
+        if source.startswith(Evidence.JOB_PREFIX):
+            return step is not None and step < tick.k
         return offset <= tick.cut.get(topic, {}).get(str(partition), -1)
+
+    def decided(self, store_id: str, source: str, step: int | None) -> bool:
+        """Whether a job decided a fact in the last step: it counts with the next."""
+        tick = self.ticks.get(store_id)
+        return tick is not None and source.startswith(Evidence.JOB_PREFIX) and step == tick.k
 
     def refuses(self, topic: str, partition: int, offset: int) -> bool:
         """Whether a stage has dead-lettered this fact."""

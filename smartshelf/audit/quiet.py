@@ -10,17 +10,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
 import redis
 
 from smartshelf.audit import sources
 from smartshelf.audit.books import Key, Rows
 from smartshelf.audit.cut import Cut, read_cut
 from smartshelf.contracts import redis_keys as keys
-from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.tables import Table
 from smartshelf.errors import SmartShelfError
-from smartshelf.io import delta, kafka, redis_stream
+from smartshelf.io import delta, job_progress, redis_stream
 from smartshelf.io.step_save import read_position
 from smartshelf.settings import Settings
 
@@ -76,11 +74,8 @@ def _world_rests(client: redis.Redis) -> bool:
 
 
 def stages_at(config: Settings, cut: Cut) -> bool:
-    """Whether every job has sent its effects up to the cut's step."""
-    steps: dict[str, int] = {}
-    for value in kafka.read_latest(config.kafka_bootstrap, "job_progress").values():
-        for store, step in msgspec.json.decode(value, type=JobProgress).steps.items():
-            steps[store] = min(step, steps.get(store, step))
+    """Whether every configured stage has sent its effects up to the cut's step."""
+    steps = job_progress.reached(job_progress.read(config.kafka_bootstrap).values())
     return all(steps.get(store, -1) >= tick.k for store, tick in cut.ticks.items())
 
 

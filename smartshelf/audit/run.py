@@ -34,6 +34,8 @@ class Report:
     totals: dict[str, dict[str, int]]
     hash: str
     facts: int
+    #: Facts that stages decided in the last step: they count with the next.
+    decided: int
     #: What a stopped store has not delivered yet, by hop; nothing on a store at rest.
     in_the_pipe: dict[str, int]
     #: Shelves of which files or foreign systems have told: not compared with the simulated world.
@@ -70,7 +72,7 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
     if quiet.stages_at(config, cut):
         states = sources.as_balances("kafka states", tables)
         totals["states"] = states.totals()
-        differences += _states_against(facts, states, tables)
+        differences += states_against(facts, states, tables)
     else:
         pipe["steps the stages have not decided"] = 1
     history: dict[str, Rows] = {}
@@ -91,12 +93,13 @@ def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:
         totals=totals,
         hash=books.store_hash(tables | history, facts.taken),
         facts=facts.counted,
+        decided=facts.decided,
         in_the_pipe={hop: amount for hop, amount in pipe.items() if amount},
         told_from_outside=len(facts.told),
     )
 
 
-def _states_against(facts: sources.Facts, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
+def states_against(facts: sources.Facts, states: Balances, tables: Mapping[str, Rows]) -> list[Difference]:
     """What the stages keep against the facts, by shelf and by lot, and their lots against their shelves.
 
     What came from outside after the last tick waits for its step, but states show it: their shelves are left out.

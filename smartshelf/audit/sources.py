@@ -79,6 +79,8 @@ class Facts:
     balances: Balances
     sequences: Sequences = field(default_factory=Sequences)
     counted: int = 0
+    #: Facts that stages decided in the last step: they count with the next.
+    decided: int = 0
     #: Facts after the cut, on their way through the pipe.
     beyond: int = 0
     #: Units that left the backroom's books as expired and that staff have not thrown away yet.
@@ -109,16 +111,33 @@ class Facts:
             key = ShelfKey(store_id, counted_shelf)
             self._last_count[key] = max(at, self._last_count.get(key, at))
 
-    def note(self, fact: Event) -> None:
-        """Remember what the comparison with the world and the hash need."""
-        self.told |= _told_from_outside(fact)
+    def take(self, fact: Event) -> None:
+        """Remember what was taken from the backroom, for the hash."""
         if isinstance(fact, WhOut):
             row: dict[str, Any] = msgspec.to_builtins(fact)
             self.taken[(fact.event_id,)] = row
-        elif isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
+
+    def note(self, fact: Event) -> None:
+        """Remember what the comparison with the world needs."""
+        self.told |= _told_from_outside(fact)
+        if isinstance(fact, WhAdjust) and fact.reason == EXPIRED:
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.qty
         elif isinstance(fact, Removal) and fact.location == "warehouse":
             self.leaving[LotKey(fact.store_id, fact.shelf_id, fact.batch_code)] -= fact.quantity
+
+    def take_in(self, fact: Event, cut: Cut, topic: str, partition: int, offset: int) -> None:
+        """One fact of a topic of BOOKED, and where it stands."""
+        if cut.holds(fact.store_id, topic, partition, offset, fact.source, fact.step):
+            counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
+            self.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
+            self.note(fact)
+            self.take(fact)
+        elif cut.decided(fact.store_id, fact.source, fact.step):
+            self.decided += 1
+            self.take(fact)
+        elif not cut.refuses(topic, partition, offset):
+            self.beyond += 1
+            self.ahead |= _told_from_outside(fact)
 
 
 def facts_put_away(config: Settings, cut: Cut) -> Facts:
@@ -145,17 +164,9 @@ def facts_in_kafka(config: Settings, cut: Cut, before: Facts) -> Facts:
                 if message.partition() in cut_off:
                     facts.sequences.begin(identity.counted_as, stream, message.partition(), identity.seq)
                 facts.sequences.add(identity.counted_as, stream, identity.seq)
-            if topic.name not in BOOKED:
-                continue
-            fact = topic.decoder.decode(message.value())
-            where = (topic.name, message.partition(), message.offset())
-            if cut.holds(fact.store_id, *where, fact.source, fact.step):
-                counted = fact.shelf_id if isinstance(fact, Count) and fact.location == "store" else None
-                facts.book(fact.store_id, ledger.movements(fact), fact.timestamp, counted)
-                facts.note(fact)
-            elif not cut.refuses(*where):
-                facts.beyond += 1
-                facts.ahead |= _told_from_outside(fact)
+            if topic.name in BOOKED:
+                fact = topic.decoder.decode(message.value())
+                facts.take_in(fact, cut, topic.name, message.partition(), message.offset())
     for letter in _dead_letters(config):
         # A dead-lettered event has used up its number too.
         if letter.seq is not None and letter.source and Evidence.is_own(letter.source):
@@ -200,7 +211,9 @@ def _fold_archive(config: Settings, cut: Cut, facts: Facts, topic: Topic, start:
             counted = row["event_type"] == "count" and row["location"] == "store"
             facts.book(row["store_id"], _moved(row), row["timestamp"], row["shelf_id"] if counted else None)
             if row["event_type"] in _NOTED:
-                facts.note(_event(row))
+                event = _event(row)
+                facts.note(event)
+                facts.take(event)
 
 
 def _event(row: Mapping[str, Any]) -> Event:

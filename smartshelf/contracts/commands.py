@@ -1,6 +1,6 @@
 """What a person may ask of a running store: the content of ``ops.commands.what``, and which stage carries it out.
 
-To add a kind: a class here, its name in ``OWNERS`` (or an alert's id in it), and a few lines in that stage.
+To add a kind: a class here, its name in ``OWNERS`` and a few lines in that stage. Wishes about alerts go by their id.
 """
 
 from __future__ import annotations

@@ -46,13 +46,17 @@ class Tick(Struct, kw_only=True, frozen=True):
 
 
 class Done(Struct, kw_only=True, frozen=True, tag_field="type", tag="done"):
-    """A stage has decided all steps <= k, and these are its last outputs (topic ``world_tasks``)."""
+    """A stage has decided all steps <= k, and these are its last outputs (topic ``world_tasks``).
+
+    ``n`` > 0: and the extra cuts of step k up to this one.
+    """
 
     store_id: Id
     stage: Id
     k: int
     epoch: int
     offsets: Offsets
+    n: int = 0
 
 
 class Task(Struct, kw_only=True, frozen=True, tag_field="type", tag="task"):

@@ -5,6 +5,7 @@ The key of a compacted topic is the compact JSON object of ``primary_key``; a to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -585,6 +586,14 @@ class JobProgress(Row, kw_only=True):
     batch_id: int
     #: Last complete step by store.
     steps: dict[str, int]
+    #: Number of the last extra cut taken after that step, by store; none: 0.
+    cuts: dict[str, int] = {}
+    #: By store and stage: the last cut that was sent before this epoch. Until then the job only catches up.
+    sent: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
+    #: By store: the cut up to which stages that are new to it say nothing.
+    now: Mapping[str, tuple[int, ...]] = {}
+    #: Its stages; of one that several jobs name, the job of the highest epoch is in charge.
+    stages: tuple[str, ...] = ()
     #: Last output offset by topic and partition.
     offsets: dict[str, dict[str, int]]
     written_at: WallMoment

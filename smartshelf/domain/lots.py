@@ -241,6 +241,7 @@ class LotBook:
         in_store: set[int] = set()
         for move in moved:
             row = self.index.row_of[lot_of(move)]
+            was_dated = self._dates(row) != _NO_DATES
             if isinstance(fact, e.Count | e.WhIn) and fact.batch_code and self._is_redated(row, fact):
                 everywhere.add(row)
                 in_store.add(row)
@@ -254,6 +255,8 @@ class LotBook:
             everywhere.add(row)
             if LotPlace.STORE in (origin, destination):
                 in_store.add(row)
+                # Its dates are an input of the row in the store, whether they came before its units or after.
+                self.version[row, Shows.IN_STORE] += was_dated and not self.version[row, Shows.IN_STORE]
         for shows, rows in ((Shows.EVERYWHERE, everywhere), (Shows.IN_STORE, in_store)):
             for row in rows:
                 self._touch(row, shows, at)
@@ -264,13 +267,21 @@ class LotBook:
 
     def _is_redated(self, row: int, fact: e.Count | e.WhIn) -> bool:
         """Take over the dates that a count or a delivery tells; True when a lot in the store had others."""
-        known = int(self.received_day[row]), int(self.expiry_day[row])
+        known = self._dates(row)
         days = tuple(day_of(d) if d else NO_DATE for d in (fact.received_date, fact.expiry_date))
         if days in (known, _NO_DATES):
             return False
         self._detach()
         self.received_day[row], self.expiry_day[row] = days
-        return known != _NO_DATES and bool(self.version[row, Shows.IN_STORE])
+        is_shown = bool(self.version[row, Shows.IN_STORE])
+        if known == _NO_DATES:
+            # They came after the lot's units, out of order: a new version of the same row.
+            self.version[row, Shows.IN_STORE] += is_shown
+            return False
+        return is_shown
+
+    def _dates(self, row: int) -> tuple[int, int]:
+        return int(self.received_day[row]), int(self.expiry_day[row])
 
     # --- lots come and go ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartshelf.contracts.ids import stable_id
-from smartshelf.ingest.gates import Anomaly, Bad, Judged
+from smartshelf.ingest.gates import Anomaly, Bad, Judged, Reference
 from smartshelf.ingest.kinds.base import Kind
 
 _SEPARATOR = "\x1f"
@@ -40,15 +40,18 @@ class Assembled:
     held: dict[int, int]
 
 
-def assemble(judged: Judged, kind: Kind) -> Assembled:
-    """Whole documents from judged rows; the rows of each stand together."""
+def assemble(judged: Judged, kind: Kind, reference: Reference) -> Assembled:
+    """Whole documents from judged rows; the rows of each stand together. Defaults are part of what they say."""
     rows, lines = judged.rows, np.asarray(judged.rows["line"])
     number = _numbered(rows, kind)
     good, anomalies = _without_twins(judged, kind, number)
     whole = ~np.isin(number, number[~judged.good])
     held = _held(number, lines, judged.good, good & ~whole)
     kept = good & whole
-    return Assembled(_identified(rows.filter(pa.array(kept)), kind, number[kept]), anomalies, held)
+    rows = rows.filter(pa.array(kept))
+    if len(rows):
+        rows = _identified(kind.complete(rows, reference), kind, number[kept])
+    return Assembled(rows, anomalies, held)
 
 
 def rows_of_last(keys: Sequence[Sequence[str]]) -> int:
@@ -89,7 +92,7 @@ def _held(number: NDArray[np.int64], lines: NDArray[np.int64], good: Bad, held: 
 
 def _identified(rows: pa.Table, kind: Kind, number: NDArray[np.int64]) -> pa.Table:
     """With the columns of ADDED."""
-    begins = np.flatnonzero(np.diff(number, prepend=-1)) if len(number) else np.empty(0, dtype=np.int64)
+    begins = np.flatnonzero(np.diff(number, prepend=-1))
     lengths = np.diff(np.append(begins, len(number)))
     keys = list(zip(*(rows[name].take(pa.array(begins)).to_pylist() for name in kind.key), strict=True))
     ids = [stable_id("ingest", kind.name, *("" if part is None else part for part in key)) for key in keys]
@@ -112,6 +115,11 @@ def _identified(rows: pa.Table, kind: Kind, number: NDArray[np.int64]) -> pa.Tab
 
 def _texts(rows: pa.Table, kind: Kind) -> list[str]:
     """All that each row says, as one text."""
-    parts = [pc.fill_null(rows[name].combine_chunks().cast(pa.string()), "") for name in kind.names]
+    parts = [pc.fill_null(_text(rows[name].combine_chunks()), "") for name in kind.names]
     joined: list[str] = pc.binary_join_element_wise(*parts, _SEPARATOR).to_pylist()
     return joined
+
+
+def _text(values: pa.Array) -> pa.Array:
+    # Arrow writes an instant as a date ten times slower than as a number.
+    return (values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values).cast(pa.string())

@@ -71,6 +71,7 @@ class Layers:
         self._paths = {layer: root / layer / "ingest" / kind.name for layer in _LAYERS}
         for layer, path in self._paths.items():
             ensure_table(path, self._schemas[layer], ["file_hash"])
+        self._tables = {layer: DeltaTable(str(path)) for layer, path in self._paths.items()}
 
     def begin(self) -> None:
         """Take away what an earlier attempt has left of this file."""
@@ -79,7 +80,7 @@ class Layers:
 
     def clear(self, layer: str) -> None:
         """Take this file's rows out of a layer."""
-        table = DeltaTable(str(self._paths[layer]))
+        table = self._tables[layer]
         if table.partitions(file_pruning_predicate=[("file_hash", "=", self._file_hash)]):
             table.delete(f"file_hash = '{self._file_hash}'")
 
@@ -91,7 +92,7 @@ class Layers:
             return
         schema = self._schemas[layer]
         named = rows.append_column(_FILE[0], pa.array(np.repeat(self._file_hash, len(rows)), pa.string()))
-        write_deltalake(str(self._paths[layer]), named.select(schema.names).cast(schema), mode="append")
+        write_deltalake(self._tables[layer], named.select(schema.names).cast(schema), mode="append")
 
     def add_raw(self, lines: np.ndarray, records: pa.Array) -> None:
         self.add("raw", pa.table({"line": pa.array(lines, pa.int64()), "record": records}))
@@ -152,8 +153,7 @@ class Layers:
 
     def _files(self, layer: str, by: str, file_hash: str = "") -> list[_File]:
         """The Parquet files of a file's part, by what they begin with."""
-        table = DeltaTable(str(self._paths[layer]))
-        about = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        about = pa.table(self._tables[layer].get_add_actions(flatten=True)).to_pylist()
         found = [
             _File(each[f"min.{by}"], each[f"max.{by}"], each["num_records"], str(self._paths[layer] / each["path"]))
             for each in about

@@ -253,10 +253,8 @@ def _judge(taking: Taking, piece: Piece, columns: dict[str, str]) -> None:
     judged = gates.judge(
         texts, piece.lines, kind.columns, kind.checks, taking.reference, taking.mapping.dates, taking.mapping.decimal
     )
-    assembled = documents.assemble(judged, kind)
-    staged = kind.complete(assembled.rows, taking.reference) if len(assembled.rows) else assembled.rows
-    if len(staged):
-        layers.add("staging", staged)
+    assembled = documents.assemble(judged, kind, taking.reference)
+    layers.add("staging", assembled.rows)
     broken = [Anomaly(each.line, "shape", "record", _shape(each.reason)) for each in piece.broken]
     anomalies = [*broken, *judged.anomalies, *assembled.anomalies]
     _put_aside(taking, anomalies, assembled.held, _by_line(piece, kept))

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Field, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from pyarrow.dataset import dataset
 
 from smartshelf.contracts.control import Offsets
@@ -40,6 +40,8 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 3 minutes",
     "delta.deletedFileRetentionDuration": "interval 3 minutes",
 }
+#: Writers that find the same table changed beneath them take turns.
+ATTEMPTS = 10
 #: Offsets that are read at once.
 PIECE = 100_000
 #: Files below this size (bytes) are joined, when there are so many of them: what is joined is written once more.
@@ -52,7 +54,13 @@ def ensure_table(path: Path, schema: pa.Schema, partition_by: Sequence[str] = ()
         return False
     path.mkdir(parents=True, exist_ok=True)
     properties: dict[str, Any] = {"mode": "ignore", "configuration": _PROPERTIES}
-    DeltaTable.create(str(path), schema, partition_by=list(partition_by) or None, **properties)
+    try:
+        DeltaTable.create(str(path), schema, partition_by=list(partition_by) or None, **properties)
+    except DeltaError:
+        # Another process was faster.
+        if not DeltaTable.is_deltatable(str(path)):
+            raise
+        return False
     return True
 
 
@@ -105,16 +113,23 @@ class DeltaSink:
             return self._table.to_pyarrow_table(columns=None if columns is None else list(columns))
 
     def delete(self, where: str) -> None:
-        """Delete the rows for which an SQL condition holds."""
-        with self._turn:
-            self._table.update_incremental()
-            self._table.delete(where)
+        """Delete the rows for which an SQL condition holds; other processes may write at the same time."""
+        self._in_turns(lambda: self._table.delete(where))
 
     def insert_new(self, rows: pa.Table, *, key: Sequence[str]) -> None:
-        """Add the rows whose key the table does not have yet."""
-        with self._turn:
-            self._table.update_incremental()
-            self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute()
+        """Add the rows whose key the table does not have yet; other processes may do so at the same time."""
+        self._in_turns(lambda: self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute())
+
+    def _in_turns(self, write: Callable[[], object]) -> None:
+        for attempt in range(ATTEMPTS):
+            with self._turn:
+                self._table.update_incremental()
+                try:
+                    write()
+                    return
+                except CommitFailedError:
+                    if attempt == ATTEMPTS - 1:
+                        raise
 
     def _merging(self, rows: pa.Table, key: Sequence[str], commit: CommitProperties) -> Any:
         same = " and ".join(f"t.{name} = s.{name}" for name in key)

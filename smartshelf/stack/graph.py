@@ -36,6 +36,7 @@ class Service:
     user: str | None = None
 
 
+SPARK = "spark"
 #: Who stops when: everything upstream first, so that each hop can drain into the next.
 DRAIN_ORDER: tuple[tuple[str, ...], ...] = (
     ("init", "producers"),
@@ -47,7 +48,7 @@ DRAIN_ORDER: tuple[tuple[str, ...], ...] = (
     ("postgres", "redis"),
 )
 
-#: All names, as in compose.
+#: All names, as in compose; further Spark processes of a split store are called spark-2, spark-3, ...
 NAMES = (
     "redis", "kafka", "postgres", "init", "connect", "sim-clock", "bridge", "producers", "spark", "training-service",
     "dashboard",
@@ -65,6 +66,7 @@ def services(
     java, postgres = str(provision.java.binary), provision.postgres
     broker_path = jars.class_path(layout.jars / "kafka")
     logging = f"-Dlog4j2.configurationFile={CONF / 'log4j2.properties'}"
+    parts = store.get("SPARK_SPLIT", "").count("/") + 1
     connector_files = tuple(str(path) for path in sorted(connectors.glob("*.json")))
     secrets = {name: value for name, value in store.items() if name.startswith("SMARTSHELF_POSTGRES_")}
     worker = (java, *_JVM, "-XX:MaxMetaspaceSize=192m", logging, "-cp", broker_path)
@@ -100,18 +102,21 @@ def services(
         Service("sim-clock", _python("simulated_time"), ("redis", "init")),
         Service("bridge", _python("bridge"), ("redis", "kafka", "init")),
         Service("producers", _python("producers"), ("redis", "kafka", "init")),
-        Service(
-            "spark",
-            _python("spark_apps.main", "--jobs", "all"),
-            ("kafka", "init"),
-            # glibc gives every thread a heap of its own: with two in all the process is smaller and stays so.
-            environment={
-                "JAVA_HOME": str(provision.java.home),
-                "PYSPARK_PYTHON": sys.executable,
-                "MALLOC_ARENA_MAX": "2",
-            },
-            start_seconds=180,
-            stop_seconds=60,
+        *(
+            Service(
+                name,
+                _python("spark_apps.main", "--part", str(number)),
+                ("kafka", "init"),
+                # glibc gives every thread a heap of its own: with two in all the process is smaller and stays so.
+                environment={
+                    "JAVA_HOME": str(provision.java.home),
+                    "PYSPARK_PYTHON": sys.executable,
+                    "MALLOC_ARENA_MAX": "2",
+                },
+                start_seconds=180,
+                stop_seconds=60,
+            )
+            for number, name in enumerate(_spark(parts), 1)
         ),
         Service("training-service", _python("smartshelf.runner"), ("redis", "kafka", "postgres", "init")),
         Service(
@@ -121,6 +126,22 @@ def services(
         ),
     )
     return {service.name: service for service in all_services}
+
+
+def names(spark_parts: int = 1) -> list[str]:
+    """The services of a store whose Spark jobs are split over so many processes."""
+    found = list(NAMES)
+    at = found.index(SPARK)
+    return [*found[:at], *_spark(spark_parts), *found[at + 1 :]]
+
+
+def _spark(parts: int) -> list[str]:
+    return [SPARK, *(f"{SPARK}-{number}" for number in range(2, parts + 1))]
+
+
+def kind_of(name: str) -> str:
+    """The service that a process of a split one is part of."""
+    return SPARK if name.startswith(f"{SPARK}-") else name
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -49,12 +49,14 @@ def up(*, only: Collection[str] = (), without: Collection[str] = ()) -> Store:
 
     Raises SmartShelfError naming the service that is not well and the end of its log.
     """
-    wanted = graph.select(graph.NAMES, only, without)
-    layout = Layout.of(settings_module.load())
+    current = settings_module.load()
+    graph.select(graph.names(len(current.spark_parts)), only, without)  # refuses a name before anything starts
+    layout = Layout.of(current)
     layout.create()
     with _alone(layout):
         running = Supervisor(layout).is_running()
         store = _opened(layout) if running else _prepared(layout)
+        wanted = graph.select(list(store.services), only, without)
         states = store.supervisor.processes()
         if running:
             missing = [name for name in wanted if not _is_done(store, states[name])]
@@ -313,8 +315,8 @@ def _is_done(store: Store, info: supervision.ProcessInfo) -> bool:
 def stop(store: Store, names: Collection[str]) -> None:
     """Stop services in drain order: what feeds others first."""
     for stage in DRAIN_ORDER:
-        together = [name for name in stage if name in names]
-        with ThreadPoolExecutor(max_workers=len(stage)) as pool:
+        together = [name for name in names if graph.kind_of(name) in stage]
+        with ThreadPoolExecutor(max_workers=max(len(together), 1)) as pool:
             list(pool.map(lambda name: _stop_one(store.supervisor, name), together))
 
 

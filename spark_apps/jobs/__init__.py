@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from smartshelf.contracts import stages as configured
@@ -46,7 +47,7 @@ STAGES: tuple[Stage[Any], ...] = (
 )
 #: Jobs that are no stages: delta_init only makes tables, retention only looks now and then.
 OTHERS = ("delta_init", "raw_sinks", "mirrors", "retention")
-ALL = "all"
+ALL, REST = "all", "rest"
 
 if tuple(stage.name for stage in STAGES) != configured.STAGES:
     raise ImportError("spark_apps.jobs.STAGES and smartshelf.contracts.stages.STAGES differ")
@@ -65,6 +66,24 @@ def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
         DailyFeatures.name: DailyFeatures(weekly, closing, config.calendar),
     }
     return tuple(chosen.get(stage.name, stage) for stage in STAGES)
+
+
+def part(parts: Sequence[str], number: int) -> tuple[str, ...]:
+    """The jobs of process ``number`` (from 1) of a split; SettingError unless every job is in one process."""
+    if parts in ((), ("",)):
+        parts = (ALL,)
+    named = [() if text == REST else select(text) for text in parts]
+    chosen = [name for names in named for name in names]
+    if doubled := sorted({name for name in chosen if chosen.count(name) > 1}):
+        raise SettingError("SPARK_SPLIT names a job twice", value=doubled[0], remedy="A job runs in one process.")
+    left = tuple(name for name in select(ALL) if name not in chosen)
+    if left and parts.count(REST) != 1:
+        raise SettingError("SPARK_SPLIT leaves jobs out", value=", ".join(left), remedy=f"Let a part be `{REST}`.")
+    if not 1 <= number <= len(parts):
+        raise SettingError(
+            "There is no such Spark process", value=number, remedy=f"SPARK_SPLIT is {'/'.join(parts)!r}."
+        )
+    return left if parts[number - 1] == REST else named[number - 1]
 
 
 def select(names: str) -> tuple[str, ...]:

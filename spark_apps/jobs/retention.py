@@ -12,12 +12,13 @@ from datetime import timedelta
 from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.render.connect import sink_name
 from smartshelf.contracts.tables import TABLES
-from smartshelf.io import connect, delta, kafka
+from smartshelf.io import connect, delta, job_progress, kafka
 from smartshelf.settings import Settings
 from spark_apps import tables
 from spark_apps.jobs import mirrors, raw_sinks
 from spark_apps.runtime import recovery, retention
-from spark_apps.runtime.engine import TICKS
+from spark_apps.runtime.processor import unpack_values
+from spark_apps.runtime.stage import TICKS
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ class Retention:
         config, bootstrap = self._config, self._config.kafka_bootstrap
         carried = delta.read(tables.job_state_path(config.delta_root))
         grace = GRACE // timedelta(seconds=config.step_seconds)
-        origins = retention.put_away(recovery.all_progress(bootstrap), carried, grace) if carried else None
+        # Jobs of a former split need nothing any more.
+        in_charge = job_progress.in_charge(job_progress.read(bootstrap).values()) if carried else {}
+        origins = retention.put_away({row.job: row for row in in_charge.values()}.values(), carried, grace)
         if origins is None:
             return
         which = {(job, store): row["step"] for job, rows in origins.items() for store, row in rows.items()}
@@ -50,7 +53,10 @@ class Retention:
             return
         starts = kafka.start_offsets(bootstrap, retention.DELETED)
         partitions = {topic: len(parts) for topic, parts in starts.items()}
-        seen = {job: recovery.positions_of(rows) for job, rows in origins.items()}
+        seen = {
+            job: recovery.positions_of({store: unpack_values(row["state"]) for store, row in rows.items()})
+            for job, rows in origins.items()
+        }
         ticks = retention.not_needed(seen, {}, {TICKS: partitions[TICKS]}, [])[TICKS]
         found = [kafka.appended_at(bootstrap, TICKS, int(part), at) for part, at in ticks.items() if at]
         moments = [moment for moment in found if moment is not None]

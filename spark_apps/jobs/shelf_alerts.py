@@ -4,7 +4,7 @@
 |---|---|---|
 | refill_request | stock below the threshold; proposes a restock unless one is under way | stock has recovered |
 | near_expiry | a lot in the store comes close to its date, once per lot | it is gone or has expired |
-| negative_balance | a place holds less than nothing | it holds nothing or more |
+| negative_balance | a place, or a lot in a place, holds less than nothing | it holds nothing or more |
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
 from smartshelf.domain import alerts, restock
-from smartshelf.domain.lots import day_of
+from smartshelf.domain.lots import UNKNOWN_LOT, LotPlace, day_of
 from smartshelf.domain.shelf import micros
 from spark_apps.jobs import near_expiry
 from spark_apps.runtime.books import Books
@@ -37,6 +37,12 @@ _WATCHED: dict[Place, tuple[str, str]] = {
     Place.BACKROOM: ("in the backroom", "warehouse"),
 }
 _PLACES = [int(place) for place in _WATCHED]
+#: The same of lots.
+_WATCHED_LOTS: dict[LotPlace, tuple[str, str]] = {
+    LotPlace.STORE: ("in the store", "store"),
+    LotPlace.ON_THE_WAY: _WATCHED[Place.ON_THE_WAY],
+    LotPlace.BACKROOM: _WATCHED[Place.BACKROOM],
+}
 
 
 class State(msgspec.Struct):
@@ -199,14 +205,34 @@ class _Desk:
         was = {alert.shelf_id for _, alert in self.state.alerts.of_rule(NEGATIVE)}
         outputs: list[Output] = []
         for shelf_id in sorted({*suspects, *(was.intersection(touched))}):
-            for place in _WATCHED:
-                outputs += self._negative(shelf_id, place)
+            for place, (said, location) in _WATCHED.items():
+                units = int(book.balances[book.row_of[shelf_id], place])
+                outputs += self._negative(f"{shelf_id}|{place.name}", units, said, shelf_id, location)
+        return outputs + self._negative_lots(touched)
+
+    def _negative_lots(self, touched: list[str]) -> list[Output]:
+        """Lots that were taken from where they are not: another lot of the shelf holds more than there is."""
+        lots = self.books.lots
+        rows = [row for shelf in touched for row in lots.index.rows_of.get(shelf, ())]
+        suspects = [row for row, units in zip(rows, lots.units[rows].min(axis=1).tolist(), strict=True) if units < 0]
+        open_lots = {
+            (alert.shelf_id or "", alert.batch_code)
+            for _, alert in self.state.alerts.of_rule(NEGATIVE)
+            if alert.batch_code
+        }
+        if open_lots:
+            suspects += [row for row in rows if (lots.shelf_ids[row], lots.batch_codes[row]) in open_lots]
+        outputs: list[Output] = []
+        for row in sorted(set(suspects)):
+            shelf_id, batch_code = lots.shelf_ids[row], lots.batch_codes[row]
+            for place, (said, location) in _WATCHED_LOTS.items() if batch_code != UNKNOWN_LOT else ():
+                subject, units = f"{shelf_id}|{batch_code}|{place.name}", int(lots.units[row, place])
+                outputs += self._negative(subject, units, f"of lot {batch_code} {said}", shelf_id, location, batch_code)
         return outputs
 
-    def _negative(self, shelf_id: str, place: Place) -> list[Output]:
-        units = int(self.books.shelves.balances[self.books.shelves.row_of[shelf_id], place])
-        said, location = _WATCHED[place]
-        subject = f"{shelf_id}|{place.name}"
+    def _negative(
+        self, subject: str, units: int, said: str, shelf_id: str, location: str, batch_code: str | None = None
+    ) -> list[Output]:
         if units >= 0:
             return self._close(NEGATIVE, subject, alerts.no_longer_negative(units, said), current_stock=units)
         if self.state.alerts.has(NEGATIVE, subject):
@@ -216,6 +242,7 @@ class _Desk:
                 NEGATIVE,
                 subject,
                 shelf_id=shelf_id,
+                batch_code=batch_code,
                 location=location,
                 current_stock=units,
                 severity="critical",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ Row = ShelfProfile | ShelfPolicy | WhPolicy
 #: Topic -> field of its key, which is the name of a row within a store.
 _NAMED_BY = {"shelf_profiles": "shelf_id", "shelf_policies": "policy_id", "wh_policies": "policy_id"}
 COMMANDS = "commands"
+#: Topics of which a configuration is made.
+CONFIGURATION = frozenset({*_NAMED_BY, COMMANDS})
 #: Days for which a command is known again when capture repeats it (it does after losing its place). Postgres sets
 #: ``at``, so that an older one can only be a repetition.
 REMEMBERED_DAYS = 30
@@ -178,6 +180,17 @@ class StoreConfig:
             asked,
         )
         return refused
+
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[StoreConfig, Collection[str]]]) -> StoreConfig:
+        """Of each topic what the first one holds that has read it; ``parts``: configurations and what they read."""
+        rows: dict[str, dict[str, Any]] = {}
+        known: dict[str, int] | None = None
+        for config, topics in parts:
+            rows = {topic: config._tables.rows[topic] for topic in topics if topic in _NAMED_BY} | rows
+            if COMMANDS in topics and known is None:
+                known = config._known
+        return cls(Tables(rows), known)
 
     def _take_commands(self, records: Iterable[Record], refused: list[Refused]) -> tuple[Asked, ...]:
         """Commands not taken before; deleting one, or changing it later, asks for nothing."""

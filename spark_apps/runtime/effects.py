@@ -27,6 +27,7 @@ from smartshelf.io.delta import DeltaSink
 from smartshelf.io.kafka import TransactionalWriter
 from spark_apps.queries import StartAgain
 from spark_apps.runtime.processor import COLUMNS
+from spark_apps.runtime.recovery import Generation
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     key: bytes | None
     value: bytes | None
     step: int
+    n: int
 
 
 class Effects:
@@ -63,7 +65,7 @@ class Effects:
     def __init__(
         self,
         job: str,
-        epoch: int,
+        generation: Generation,
         writer: TransactionalWriter,
         checkpoint: Callable[[], str],
         progress: JobProgress | None,
@@ -71,7 +73,7 @@ class Effects:
         stores: Callable[[], frozenset[str]],
     ) -> None:
         """``stores`` says which have a profile: the query gives configuration for all stores to each of them."""
-        self._job, self._epoch, self._writer = job, epoch, writer
+        self._job, self._generation, self._writer = job, generation, writer
         self._checkpoint, self._job_state = checkpoint, job_state
         self._progress, self._stores_now, self._stores = progress, stores, stores()
         #: Why the query failed, as an exception of ours: Spark passes on only its text.
@@ -119,7 +121,7 @@ class Effects:
         columns = [
             [self._job] * len(rows),
             [row.store_id for row in rows],
-            [self._epoch] * len(rows),
+            [self._generation.epoch] * len(rows),
             [row.step for row in rows],
             [msgspec.json.decode(row.key or b"", type=datetime) for row in rows],
             [row.value for row in rows],
@@ -154,8 +156,9 @@ class Effects:
                         store_id=row.store_id,
                         stage=row.stage,
                         k=row.step,
-                        epoch=self._epoch,
+                        epoch=self._generation.epoch,
                         offsets=offsets.by_stage.get((row.store_id, row.stage), {}),
+                        n=row.n,
                     )
                     partition = self._partition("world_tasks", row.store_id)
                     writer.produce("world_tasks", msgspec.json.encode(done), row.store_id, partition)
@@ -169,21 +172,26 @@ class Effects:
         return self._writer.partition_of(topic, store_id) if TOPICS[topic].by_store else 0
 
     def _progress_after(self, rows: list[Row], checkpoint: str, batch_id: int, offsets: _Offsets) -> JobProgress:
-        steps = dict(self._progress.steps) if self._progress else {}
+        known = self._progress
+        cuts = {store: (step, known.cuts.get(store, 0)) for store, step in known.steps.items()} if known else {}
         for row in rows:
             if row.kind == "step" and row.step >= 0:
                 # A rebuild comes from behind; what was sent stays sent.
-                steps[row.store_id] = max(row.step, steps.get(row.store_id, row.step))
+                cuts[row.store_id] = max((row.step, row.n), cuts.get(row.store_id, (-1, 0)))
         reached = dict(self._progress.offsets) if self._progress else {}
         for by_topic in offsets.by_stage.values():
             for topic, partitions in by_topic.items():
                 reached[topic] = _highest(reached.get(topic, {}), partitions)
         return JobProgress(
             job=self._job,
-            epoch=self._epoch,
+            epoch=self._generation.epoch,
             checkpoint=checkpoint,
             batch_id=batch_id,
-            steps=steps,
+            steps={store: step for store, (step, _) in cuts.items()},
+            cuts={store: n for store, (_, n) in cuts.items() if n},
+            stages=self._generation.stages,
+            sent=self._generation.sent,
+            now=self._generation.now,
             offsets=reached,
             written_at=datetime.now(UTC),
         )

@@ -16,7 +16,7 @@ import msgspec
 
 from smartshelf.contracts.control import Done, Offsets, Task, Tick
 from smartshelf.contracts.events import Event, Evidence
-from smartshelf.contracts.topics import TOPICS
+from smartshelf.contracts.topics import FACTS, TOPICS
 from spark_apps.runtime import books as bookkeeping
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import Books
@@ -24,13 +24,33 @@ from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.pending import Business, Pending
 from spark_apps.runtime.records import Fact, Record, Refused, dead_letter, fact_of
-from spark_apps.runtime.stage import Output, Scope, Stage, Step, View
+from spark_apps.runtime.stage import TICKS, Output, Scope, Stage, Step, View, config_of, facts_of, tellers
 
-FORMAT = 1
-TICKS, TASKS, DEAD_LETTERS = "sim_ticks", "world_tasks", "dead_letters"
+FORMAT = 2
+TASKS, DEAD_LETTERS = "world_tasks", "dead_letters"
 #: Names of the state values beside those of the books; a stage's is ``stage:NAME``.
 RUNTIME, CONFIG = "runtime", "config"
 BEFORE_ALL = -1
+#: Step k and the number n of an extra cut after it (0: the step itself).
+Cut = tuple[int, int]
+NO_CUT: Cut = (BEFORE_ALL, 0)
+FACT_TOPICS = frozenset(topic.name for topic in FACTS)
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What a new epoch of a store must not say again."""
+
+    #: Stage -> what it decided up to this cut was sent and stands in the log.
+    sent: dict[str, Cut] = {}
+    #: Of stages that are new to the store: how far the world had come without them.
+    now: Cut = NO_CUT
+
+    def silences(self, stage: str, cut: Cut) -> bool:
+        """Whether what a stage decides at a cut is not to be sent."""
+        return cut <= self.sent.get(stage, self.now)
+
+
+NO_PAST = Past()
 
 
 class Emitted(NamedTuple):
@@ -56,8 +76,9 @@ class Result:
     emitted: list[Emitted] = field(default_factory=list)
     #: stage -> all steps up to this one are decided; only stages that got further in this batch.
     done: dict[str, int] = field(default_factory=dict)
-    #: Last complete step.
+    #: Last complete step, and the number of the last extra cut after it.
     step: int = BEFORE_ALL
+    n: int = 0
     carried: list[Carried] = field(default_factory=list)
 
 
@@ -69,11 +90,11 @@ class Runtime:
     pending: Pending = field(default_factory=Pending)
     ticks: list[Tick] = field(default_factory=list)
     #: Last step run, as (k, n).
-    last: tuple[int, int] = (BEFORE_ALL, 0)
-    #: Done marks of stages whose facts are read from the log: last step and the offsets to be read for it.
-    upstream: dict[str, tuple[int, Offsets]] = field(default_factory=dict)
-    #: Steps up to this one were decided and sent in an earlier epoch: they are folded again in silence.
-    silent_until: int = BEFORE_ALL
+    last: Cut = NO_CUT
+    #: Done marks by stage: last cut decided, and the offsets of facts to be read for it.
+    marks: dict[str, tuple[Cut, Offsets]] = field(default_factory=dict)
+    #: What was decided and sent in an earlier epoch: it is folded again in silence.
+    past: Past = NO_PAST
     #: Send every row as soon as the silent steps are over: the epoch has changed.
     announce: bool = False
 
@@ -86,8 +107,9 @@ class Runtime:
                 self.pending.plain(),
                 [msgspec.json.encode(tick) for tick in self.ticks],
                 self.last,
-                self.upstream,
-                self.silent_until,
+                self.marks,
+                self.past.sent,
+                self.past.now,
                 self.announce,
             ],
         )
@@ -95,14 +117,14 @@ class Runtime:
     @classmethod
     def load(cls, data: bytes) -> Runtime:
         """From a versioned binary value."""
-        offsets, pending, ticks, last, upstream, silent_until, announce = codec.unpack(data, FORMAT, RUNTIME)
+        offsets, pending, ticks, last, marks, sent, now, announce = codec.unpack(data, FORMAT, RUNTIME, _UPGRADES)
         return cls(
             Positions(offsets),
             Pending.of(pending),
             [_tick(value) for value in ticks],
             tuple(last),
-            {stage: (k, reached) for stage, (k, reached) in upstream.items()},
-            silent_until,
+            {stage: (tuple(cut), reached) for stage, (cut, reached) in marks.items()},
+            Past({stage: tuple(cut) for stage, cut in sent.items()}, tuple(now)),
             announce,
         )
 
@@ -111,6 +133,8 @@ class StoreEngine:
     """One store. ``process`` a batch of records, then ``dump`` the state values that changed.
 
     ``upstream``: stages of other processes whose facts these stages read (from the log, behind done marks).
+    ``telling``: topic -> the stage whose process tells of bad records in it; its own where all stages are here.
+    ``past``: where a store without values begins a new epoch, what was sent in former ones.
     """
 
     def __init__(
@@ -122,13 +146,15 @@ class StoreEngine:
         step_seconds: int,
         values: Mapping[str, bytes] | None = None,
         upstream: Iterable[str] = (),
-        silent_until: int = BEFORE_ALL,
+        telling: Mapping[str, str] | None = None,
+        past: Past | None = None,
     ) -> None:
         self.store_id, self.stages, self.epoch = store_id, tuple(stages), epoch
         self._step_length = timedelta(seconds=step_seconds)
         self._upstream = frozenset(upstream)
-        self._facts = frozenset[str]().union(*(stage.reads() for stage in stages))
-        self._config_topics = frozenset[str]().union(*(stage.config for stage in stages))
+        self._telling = tellers(stages) if telling is None else telling
+        self._facts = facts_of(stages)
+        self._config_topics = config_of(stages)
         self._own = frozenset(stage.name for stage in stages)
         self._writers = frozenset(stage.name for stage in stages if stage.writes & self._facts)
         self._has_books = any(stage.books for stage in stages)
@@ -136,7 +162,8 @@ class StoreEngine:
         if self._loaded:
             self._runtime = Runtime.load(self._loaded[RUNTIME])
         else:
-            self._runtime = Runtime(silent_until=silent_until, announce=silent_until > BEFORE_ALL)
+            past = past or NO_PAST
+            self._runtime = Runtime(past=past, announce=past != NO_PAST)
         self._config = StoreConfig.load(self._loaded[CONFIG]) if CONFIG in self._loaded else StoreConfig()
         self._books = Books.load(self._loaded) if bookkeeping.NAMES in self._loaded else Books()
         self._states = {stage.name: self._load(stage) for stage in self.stages}
@@ -146,22 +173,22 @@ class StoreEngine:
         data = self._loaded.get(f"stage:{stage.name}")
         return stage.new() if data is None else stage.load(data)
 
-    def rebuilt(self, silent_until: int) -> None:
+    def rebuilt(self, past: Past) -> None:
         """Say that the state given is one that was brought forward into a new epoch.
 
-        Steps up to ``silent_until`` were sent before: their decisions are taken from the log, none is sent again.
+        What was sent before is taken from the log, none of it is sent again.
         """
-        self._runtime.silent_until, self._runtime.announce = silent_until, True
-        # What the log holds is what the rest of the system has acted on.
+        self._runtime.past, self._runtime.announce = past, True
+        # What the log holds is what the rest of the system has acted on: what counted from memory is read again.
         pending = self._runtime.pending
-        pending.business = [b for b in pending.business if b.job not in self._own or b.step > silent_until]
+        pending.business = [b for b in pending.business if b.fact.record.offset > BEFORE_ALL]
 
     # --- a batch ---------------------------------------------------------------------------------
 
     def process(self, records: Iterable[Record]) -> Result:
         """Take in one batch and run every step that is complete."""
         result = Result()
-        begun_at = self._runtime.last[0]
+        begun_at = self._runtime.last
         before = None if self._runtime.announce else self._live()
         for (topic, partition), rows in groupby(sorted(records, key=_position), key=_place):
             seen = self._runtime.positions.at(topic, partition)
@@ -172,10 +199,15 @@ class StoreEngine:
                 self._receive(topic, new, result)
         self._run(result)
         self._show(before, result)
-        reached = self._runtime.last[0]
-        if reached > max(begun_at, self._runtime.silent_until):
-            result.done = {stage.name: reached for stage in self.stages}
-        result.step = reached
+        reached, past = self._runtime.last, self._runtime.past
+        if reached > begun_at:
+            # A stage that is new to the store says when it has caught up.
+            result.done = {
+                stage.name: reached[0]
+                for stage in self.stages
+                if reached > past.sent.get(stage.name, (past.now[0] - 1, 0))
+            }
+        result.step, result.n = reached
         return result
 
     def dump(self) -> dict[str, bytes]:
@@ -206,7 +238,7 @@ class StoreEngine:
                 try:
                     self._runtime.ticks.append(_tick(record.value))
                 except msgspec.DecodeError as wrong:
-                    self._refuse(Refused(record, f"not a tick: {wrong}"), result)
+                    self._refuse(Refused(record, f"not a tick: {wrong}"), result, (self._runtime.last[0] + 1, 0))
         elif topic == TASKS:
             for record in records:
                 self._receive_done(record)
@@ -226,25 +258,30 @@ class StoreEngine:
         step = event.step
         if step is None:
             pending.add(Fact(fact.record, None, "a fact of a job must name its step"))
-        elif job not in self._own or self._runtime.last[0] <= step <= self._runtime.silent_until:
+        elif step >= self._runtime.last[0] and (job not in self._own or self._is_logged(job)):
             self._pend_business(job, step, fact)
-        # Otherwise it is one of our own that was counted from memory.
+        # Otherwise it has counted: one of our own from memory, another before the state was brought forward.
 
     def _pend_business(self, job: str, step: int, fact: Fact) -> None:
         record = fact.record
         number = (record.partition, record.offset)
         self._runtime.pending.business.append(Business(job, step, record.topic, number, fact))
 
+    def _is_logged(self, stage: str) -> bool:
+        """Whether what follows the last cut was decided by this stage of ours in an earlier epoch."""
+        sent = self._runtime.past.sent.get(stage)
+        return sent is not None and self._runtime.last <= sent
+
     def _receive_done(self, record: Record) -> None:
         mark: Done | Task = TOPICS[TASKS].decoder.decode(record.value or b"")
-        if not isinstance(mark, Done) or mark.stage not in self._upstream | self._writers:
+        if not isinstance(mark, Done):
             return
-        k, reached = self._runtime.upstream.get(mark.stage, (BEFORE_ALL, {}))
-        for topic, partitions in mark.offsets.items():
-            for partition, offset in partitions.items():
+        cut, reached = self._runtime.marks.get(mark.stage, (NO_CUT, {}))
+        for topic in mark.offsets.keys() & FACT_TOPICS:
+            for partition, offset in mark.offsets[topic].items():
                 known = reached.setdefault(topic, {})
                 known[partition] = max(offset, known.get(partition, BEFORE_ALL))
-        self._runtime.upstream[mark.stage] = (max(k, mark.k), reached)
+        self._runtime.marks[mark.stage] = (max(cut, (mark.k, mark.n)), reached)
 
     # --- running steps ---------------------------------------------------------------------------
 
@@ -268,10 +305,12 @@ class StoreEngine:
         if next_step < tick.k_from or (tick.n and tick.k != reached):
             raise RuntimeError(f"store {self.store_id}: a tick is missing between step {reached} and {tick.k}.{tick.n}")
         if tick.n:
+            if not self._others_decided():
+                return False
             self._step(self._step_of(tick.k, tick.n, tick.t), tick, result)
             return True
         for k in range(next_step, tick.k + 1):
-            if not self._upstream_decided(k - 1):
+            if not self._others_decided():
                 return False
             self._step(self._step_of(k, 0, tick.t - (tick.k - k) * self._step_length), tick, result)
         return True
@@ -281,12 +320,14 @@ class StoreEngine:
         since = at if n else at - self._step_length
         return Step(k, n, at, since, Scope(self.store_id, self.epoch, k))
 
-    def _upstream_decided(self, k: int) -> bool:
-        """Whether all that other stages wrote in step ``k``, and what is to be taken from the log, is here."""
-        awaited = self._upstream | (self._writers if k <= self._runtime.silent_until else frozenset())
-        for stage in awaited if k >= 0 else ():
-            reached, offsets = self._runtime.upstream.get(stage, (BEFORE_ALL, {}))
-            if reached < k or not self._runtime.positions.cover(offsets, self._facts):
+    def _others_decided(self) -> bool:
+        """Whether all that other stages wrote up to the last cut, and what is to be taken from the log, is here."""
+        last = self._runtime.last
+        if last == NO_CUT:
+            return True
+        for stage in self._upstream.union(filter(self._is_logged, self._writers)):
+            cut, offsets = self._runtime.marks.get(stage, (NO_CUT, {}))
+            if cut < last or not self._runtime.positions.cover(offsets, self._facts):
                 return False
         return True
 
@@ -304,18 +345,16 @@ class StoreEngine:
                 booked.append((fact.record.topic, fact.event))
             else:
                 refused.append(Refused(fact.record, reason or ""))
-        silent = step.k <= self._runtime.silent_until
         if self._has_books:
             self._books.advance(_of(booked, bookkeeping.TOPICS), self._config.changes, step.at, step.since)
         for stage in self.stages:
             events = _of(booked, stage.facts)
             state, outputs = stage.advance(self._states[stage.name], events, self._config, step, self._books)
             self._states[stage.name] = state
-            if not silent:
+            if not self._runtime.past.silences(stage.name, (step.k, step.n)):
                 self._emit(stage, step, outputs, result)
-        if not silent:
-            for letter in refused:
-                self._refuse(letter, result)
+        for letter in refused:
+            self._refuse(letter, result, (step.k, step.n))
         self._runtime.last = (step.k, step.n)
         if not step.n and _month(step.at) != _month(step.at - self._step_length):
             result.carried.append(Carried(step.k, step.at, self._values(), self._copy_of_positions()))
@@ -333,9 +372,12 @@ class StoreEngine:
             raise RuntimeError(f"stage {stage.name} wrote a fact without its source and step: {output.value!r}")
         self._runtime.pending.business.append(Business(stage.name, step.k, output.topic, (step.n, number), fact))
 
-    def _refuse(self, refused: Refused, result: Result) -> None:
-        letter = Output(DEAD_LETTERS, refused.record.origin.encode(), dead_letter(refused, self.store_id))
-        result.emitted.append(Emitted(self.stages[0].name, letter))
+    def _refuse(self, refused: Refused, result: Result, cut: Cut) -> None:
+        """Tell of a bad record, unless that is another process's part or was done in an earlier epoch."""
+        stage = self._telling.get(refused.record.topic, self.stages[0].name)
+        if stage in self._own and not self._runtime.past.silences(stage, cut):
+            letter = Output(DEAD_LETTERS, refused.record.origin.encode(), dead_letter(refused, self.store_id))
+            result.emitted.append(Emitted(stage, letter))
 
     def _copy_of_positions(self) -> Offsets:
         return {topic: dict(partitions) for topic, partitions in self._runtime.positions.offsets.items()}
@@ -353,7 +395,8 @@ class StoreEngine:
 
     def _show(self, before: dict[str, View[Any]] | None, result: Result) -> None:
         """Rows of the live view that changed in this batch; after a rebuild all of them, once it has caught up."""
-        if self._runtime.announce and self._runtime.last[0] < self._runtime.silent_until:
+        past, last = self._runtime.past, self._runtime.last
+        if self._runtime.announce and any(last < past.sent.get(stage.name, past.now) for stage in self.stages):
             return
         after = self._live()
         scope = Scope(self.store_id, self.epoch, self._runtime.last[0])
@@ -378,6 +421,25 @@ def _place(record: Record) -> tuple[str, int]:
 
 def _position(record: Record) -> tuple[str, int, int]:
     return record.topic, record.partition, record.offset
+
+
+def _with_extra_cuts(body: list[Any]) -> list[Any]:
+    """Format 1 knew marks and silence by step only."""
+    offsets, pending, ticks, last, upstream, silent_until, announce = body
+    marks = {stage: ((k, 0), reached) for stage, (k, reached) in upstream.items()}
+    return [
+        offsets,
+        pending,
+        ticks,
+        last,
+        marks,
+        dict.fromkeys(upstream, (silent_until, 0)),
+        (silent_until, 0),
+        announce,
+    ]
+
+
+_UPGRADES = {1: _with_extra_cuts}
 
 
 def _month(moment: datetime) -> tuple[int, int]:

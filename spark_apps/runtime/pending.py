@@ -67,10 +67,7 @@ class Pending:
         return sorted(inside, key=lambda r: (r.topic, r.partition, r.offset))
 
     def events(self) -> Iterator[tuple[str, Event]]:
-        """(topic, event) of all that waits, in the order in which it would count if it were folded now."""
-        for business in sorted(self.business, key=lambda b: (b.step, b.order)):
-            if business.fact.event is not None:
-                yield business.topic, business.fact.event
+        """(topic, event) of all facts from the bridge that wait, in the order in which they will count."""
         for _, waiting in sorted(self.facts.items(), key=lambda item: item[0]):
             for fact in waiting:
                 if fact.event is not None:

@@ -13,25 +13,25 @@ from pyspark.sql.streaming import StatefulProcessor
 
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import NAMES, UNITS
-from spark_apps.runtime.engine import CONFIG, DEAD_LETTERS, RUNTIME, Carried, Result, StoreEngine
+from spark_apps.runtime.engine import CONFIG, DEAD_LETTERS, RUNTIME, Past, Result, StoreEngine
 from spark_apps.runtime.records import Record, Refused, dead_letter
-from spark_apps.runtime.stage import Stage
+from spark_apps.runtime.stage import Stage, tellers
 
 #: What a call gives back: ``kind`` is record, done, step or carried.
-OUTPUT = "store_id string, kind string, stage string, topic string, key binary, value binary, step long"
-COLUMNS = ("store_id", "kind", "stage", "topic", "key", "value", "step")
+OUTPUT = "store_id string, kind string, stage string, topic string, key binary, value binary, step long, n long"
+COLUMNS = ("store_id", "kind", "stage", "topic", "key", "value", "step", "n")
 INITIAL = "store_id string, state binary"
 FORMAT = 1
 
-Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int]
+Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int, int]
 
 
-def pack_carried(carried: Carried) -> bytes:
+def pack_values(values: Mapping[str, bytes]) -> bytes:
     """A store's whole state as one versioned value."""
-    return codec.pack(FORMAT, carried.values)
+    return codec.pack(FORMAT, values)
 
 
-def unpack_carried(data: bytes) -> dict[str, bytes]:
+def unpack_values(data: bytes) -> dict[str, bytes]:
     """The state values of a store that was brought forward."""
     values: dict[str, bytes] = codec.unpack(data, FORMAT, "brought forward")
     return values
@@ -40,7 +40,7 @@ def unpack_carried(data: bytes) -> dict[str, bytes]:
 class StoreProcessor(StatefulProcessor):
     """Hands each store's rows to its engine. Everything it is made with must stay the same within a checkpoint.
 
-    ``silent``: by store, the last step that an earlier epoch has sent (recovery.Generation).
+    ``past``: by store, what earlier epochs have sent (recovery.Generation).
     """
 
     def __init__(
@@ -50,10 +50,12 @@ class StoreProcessor(StatefulProcessor):
         epoch: int,
         step_seconds: int,
         upstream: Sequence[str] = (),
-        silent: Mapping[str, int] | None = None,
+        telling: Mapping[str, str] | None = None,
+        past: Mapping[str, Past] | None = None,
     ) -> None:
         self._stages, self._epoch, self._step_seconds = tuple(stages), epoch, step_seconds
-        self._upstream, self._silent = tuple(upstream), dict(silent or {})
+        self._upstream, self._past = tuple(upstream), dict(past or {})
+        self._telling = tellers(stages) if telling is None else dict(telling)
 
     def init(self, handle: Any) -> None:
         # A map, not one variable per stage: a new stage then needs no new state schema.
@@ -68,14 +70,14 @@ class StoreProcessor(StatefulProcessor):
         store_id = key[0]
         with collector_paused():
             records = [record for frame in rows for record in _records(frame)]
-            answer = _frame(self._process(store_id, records) if store_id else _letters_of_nobody(records))
+            answer = _frame(self._process(store_id, records) if store_id else self._letters_of_nobody(records))
         yield answer
 
     def handleInitialState(self, key: Any, initialState: pd.DataFrame, timerValues: Any) -> None:  # noqa: ARG002, N802, N803
         store_id = key[0]
-        values = unpack_carried(bytes(initialState["state"].iloc[0]))
+        values = unpack_values(bytes(initialState["state"].iloc[0]))
         engine = self._engine(store_id, values)
-        engine.rebuilt(self._silent.get(store_id, -1))
+        engine.rebuilt(self._past.get(store_id, Past()))
         for name, value in (values | engine.dump()).items():
             self._values.updateValue((name,), (value,))
 
@@ -88,6 +90,13 @@ class StoreProcessor(StatefulProcessor):
         self._save(engine)
         return _rows(store_id, result)
 
+    def _letters_of_nobody(self, records: Sequence[Record]) -> Iterator[Row]:
+        own = {stage.name for stage in self._stages}
+        for record in records:
+            if self._telling.get(record.topic) in own:
+                letter = dead_letter(Refused(record, "names no store"), "")
+                yield "", "record", "", DEAD_LETTERS, record.origin.encode(), letter, -1, 0
+
     def _engine(self, store_id: str, values: Mapping[str, bytes]) -> StoreEngine:
         return StoreEngine(
             store_id,
@@ -96,7 +105,8 @@ class StoreProcessor(StatefulProcessor):
             step_seconds=self._step_seconds,
             values=values,
             upstream=self._upstream,
-            silent_until=self._silent.get(store_id, -1),
+            telling=self._telling,
+            past=self._past.get(store_id),
         )
 
     def _load(self) -> dict[str, bytes]:
@@ -129,19 +139,13 @@ def _records(frame: pd.DataFrame) -> Iterator[Record]:
 
 def _rows(store_id: str, result: Result) -> Iterator[Row]:
     for stage, output in result.emitted:
-        yield store_id, "record", stage, output.topic, output.key, output.value, result.step
+        yield store_id, "record", stage, output.topic, output.key, output.value, result.step, result.n
     for stage, k in result.done.items():
-        yield store_id, "done", stage, None, None, None, k
+        yield store_id, "done", stage, None, None, None, k, result.n
     for carried in result.carried:
         at = msgspec.json.encode(carried.at)
-        yield store_id, "carried", "", None, at, pack_carried(carried), carried.k
-    yield store_id, "step", "", None, None, None, result.step
-
-
-def _letters_of_nobody(records: Sequence[Record]) -> Iterator[Row]:
-    for record in records:
-        letter = dead_letter(Refused(record, "names no store"), "")
-        yield "", "record", "", DEAD_LETTERS, record.origin.encode(), letter, -1
+        yield store_id, "carried", "", None, at, pack_values(carried.values), carried.k, 0
+    yield store_id, "step", "", None, None, None, result.step, result.n
 
 
 def _frame(rows: Iterator[Row]) -> pd.DataFrame:

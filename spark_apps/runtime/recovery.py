@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from msgspec import Struct
 from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.topics import TOPICS
-from smartshelf.io import kafka
+from smartshelf.io import job_progress, kafka
+from spark_apps.runtime import handover
 from spark_apps.runtime.cuts import Positions
-from spark_apps.runtime.engine import RUNTIME, Runtime
-from spark_apps.runtime.processor import unpack_carried
+from spark_apps.runtime.engine import NO_CUT, RUNTIME, Cut, Past, Runtime
+from spark_apps.runtime.processor import pack_values, unpack_values
+from spark_apps.runtime.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,22 @@ class Generation(Struct, kw_only=True, frozen=True):
 
     epoch: int
     because: str
-    #: By store: steps up to this one were sent by an earlier generation.
-    silent: dict[str, int] = {}
-    #: By store: (epoch, step) of the brought-forward state it starts from.
-    carried: dict[str, tuple[int, int]] = {}
+    stages: tuple[str, ...] = ()
+    #: By store and stage: what was decided up to this cut was sent by an earlier generation, or by another job.
+    sent: dict[str, dict[str, Cut]] = {}
+    #: By store: how far it had come without stages that are new to it.
+    now: dict[str, Cut] = {}
+    #: By store: (job, epoch, step) of the brought-forward states it starts from.
+    origins: dict[str, list[tuple[str, int, int]]] = {}
     #: Spark's ``startingOffsets``.
     starting: str = "earliest"
+
+    def past(self) -> dict[str, Past]:
+        """By store: what is not to be said again."""
+        return {
+            store: Past(self.sent.get(store, {}), self.now.get(store, NO_CUT))
+            for store in self.sent.keys() | self.now.keys()
+        }
 
 
 class Checkpoints:
@@ -98,17 +111,6 @@ def committed_offsets(folder: Path) -> Offsets:
     return msgspec.json.decode(lines[2], type=Offsets)
 
 
-def all_progress(bootstrap: str) -> list[JobProgress]:
-    """What each job has sent so far."""
-    latest = kafka.read_latest(bootstrap, "job_progress").values()
-    return [msgspec.json.decode(value, type=JobProgress) for value in latest]
-
-
-def read_progress(bootstrap: str, job: str) -> JobProgress | None:
-    """What a job has sent so far; call it after the job's writer has fenced its predecessor."""
-    return next((row for row in all_progress(bootstrap) if row.job == job), None)
-
-
 def trouble(folder: Path, generation: Generation, progress: JobProgress | None) -> str | None:
     """Why the checkpoint cannot be continued, or None."""
     committed = last_batch(folder, "commits")
@@ -133,66 +135,124 @@ def trouble(folder: Path, generation: Generation, progress: JobProgress | None) 
     return None
 
 
-def choose(
-    checkpoints: Checkpoints,
-    progress: JobProgress | None,
-    carried: Callable[[], Iterable[Mapping[str, Any]]],
-    *,
-    epoch: int,
-    starting: str,
-    partitions: Mapping[str, int],
-) -> Generation:
-    """The generation to run: the last one, or a new one when it cannot be continued or ``epoch`` was raised.
+@dataclass(frozen=True)
+class Known:
+    """What can be found out about a store's jobs before one of them starts.
 
-    ``carried``: reads the rows of ops/job_state; ``partitions``: of the topics that the query reads.
+    ``jobs``: the row of every job that has ever sent something; ``carried``: reads the rows of ops/job_state;
+    ``ticks``: reads the last cut of every store; ``partitions``: of the topics that the job reads.
     """
-    latest = checkpoints.latest()
-    if latest is None and progress is None:
-        return checkpoints.begin(Generation(epoch=epoch, because="first start", starting=starting))
-    known = max(latest.epoch if latest else 0, progress.epoch if progress else 0)
-    if latest is None:
-        reason: str | None = "its checkpoint is gone"
-    elif epoch > known:
-        reason = f"the epoch was raised to {epoch}"
+
+    jobs: Mapping[str, JobProgress]
+    carried: Callable[[], Iterable[Mapping[str, Any]]]
+    ticks: Callable[[], Mapping[str, Cut]]
+    partitions: Mapping[str, int]
+    lead_steps: int
+
+    def sent(self, stages: Iterable[str]) -> dict[str, dict[str, Cut]]:
+        """Store -> stage -> the last cut whose decisions stand in the log."""
+        return job_progress.sent(self.jobs.values(), stages)
+
+    def others(self, job: str, stages: Iterable[str]) -> list[str]:
+        """Other jobs that are in charge of some of these stages: the split has changed."""
+        charge = job_progress.in_charge(self.jobs.values())
+        return sorted({charge[stage].job for stage in stages if stage in charge} - {job})
+
+
+def choose(
+    checkpoints: Checkpoints, job: str, stages: Sequence[Stage[Any]], known: Known, *, epoch: int, starting: str
+) -> Generation:
+    """The generation to run: the last one, or a new one when it cannot be continued or ``epoch`` was raised."""
+    names = tuple(stage.name for stage in stages)
+    latest, sent = checkpoints.latest(), known.sent(names)
+    if latest is None and not sent:
+        now = _now(known) if known.jobs else {}
+        return checkpoints.begin(
+            Generation(epoch=epoch, because="first start", stages=names, now=now, starting=starting)
+        )
+    mine = known.jobs.get(job)
+    charge = job_progress.in_charge(known.jobs.values())
+    reached = max([row.epoch for stage, row in charge.items() if stage in names] + [mine.epoch if mine else 0])
+    highest = max(latest.epoch if latest else 0, reached)
+    if latest is not None and epoch > highest:
+        reason: str | None = f"the epoch was raised to {epoch}"
     else:
-        reason = trouble(checkpoints.path(latest.epoch), latest, progress)
+        reason = _changed(job, names, known, latest, reached)
+        if reason is None:
+            reason = "its checkpoint is gone" if latest is None else None
+        if reason is None and latest is not None:
+            reason = trouble(checkpoints.path(latest.epoch), latest, mine)
     if reason is None and latest is not None:
         return latest
-    new = max(epoch, known + 1)
-    log.warning("the state of the store query is rebuilt as epoch %d: %s", new, reason)
-    return checkpoints.begin(_rebuild(new, reason or "", progress, carried(), partitions))
+    new = max(epoch, highest + 1)
+    log.warning("the state of the query %s is rebuilt as epoch %d: %s", job, new, reason)
+    return checkpoints.begin(_rebuild(new, reason or "", stages, known))
 
 
-def _rebuild(
-    epoch: int,
-    because: str,
-    progress: JobProgress | None,
-    carried: Iterable[Mapping[str, Any]],
-    partitions: Mapping[str, int],
-) -> Generation:
-    if progress is None:
+def _changed(job: str, names: tuple[str, ...], known: Known, latest: Generation | None, reached: int) -> str | None:
+    """What is other than when the stages of this job were run last, in a sentence; None when nothing is."""
+    if latest is not None and latest.epoch > reached and latest.stages == names and latest.sent == known.sent(names):
+        return None  # begun for just this, and killed before its first batch
+    charge = job_progress.in_charge(known.jobs.values())
+    if others := known.others(job, names):
+        before = "; ".join(f"{other}: {', '.join(job_progress.stages_of(known.jobs[other]))}" for other in others)
+        return f"the stages were split over other jobs before ({before})"
+    if new := [name for name in names if name not in charge]:
+        return f"new stages: {', '.join(new)}"
+    mine = known.jobs.get(job)
+    if mine is not None and job_progress.stages_of(mine) != names:
+        return f"its stages were {', '.join(job_progress.stages_of(mine))} before"
+    return None
+
+
+def _now(known: Known) -> dict[str, Cut]:
+    """How far each store had come without a stage that it never heard of; in its first steps it waits for all."""
+    return {store: cut for store, cut in known.ticks().items() if cut[0] >= known.lead_steps}
+
+
+def _rebuild(epoch: int, because: str, stages: Sequence[Stage[Any]], known: Known) -> Generation:
+    names = tuple(stage.name for stage in stages)
+    sent = known.sent(names)
+    if not sent:
         # Nothing was sent to this Kafka: what was brought forward belongs to another one.
-        return Generation(epoch=epoch, because=because)
-    origins = last_carried(carried, progress.steps)
-    complete = origins.keys() >= progress.steps.keys()
-    starting = _starting(origins, partitions) if complete and origins else "earliest"
-    for store_id, step in sorted(progress.steps.items()):
-        begin = f"step {origins[store_id]['step']}, brought forward" if store_id in origins else "the beginning"
-        log.warning("store %s: from %s; steps up to %d were sent before", store_id, begin, step)
+        return Generation(epoch=epoch, because=because, stages=names)
+    is_new = any(name not in of_store for of_store in sent.values() for name in names)
+    origins = _origins(stages, sent, known)
+    complete = origins.keys() >= sent.keys()
+    for store_id, of_store in sorted(sent.items()):
+        begin = f"step {origins[store_id][0]['step']}, brought forward" if store_id in origins else "the beginning"
+        log.warning("store %s: from %s; steps up to %d were sent before", store_id, begin, max(of_store.values())[0])
     return Generation(
         epoch=epoch,
         because=because,
-        silent=dict(progress.steps),
-        carried={store_id: (row["epoch"], row["step"]) for store_id, row in origins.items()},
-        starting=starting,
+        stages=names,
+        sent=sent,
+        now=_now(known) if is_new else {},
+        origins={store: [(r["job"], r["epoch"], r["step"]) for r in rows] for store, rows in origins.items()},
+        starting=_starting(origins, stages, known.partitions) if complete else "earliest",
     )
 
 
-def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
-    """By store the state brought forward last at or before a step; a store without one is left out.
+def _origins(
+    stages: Sequence[Stage[Any]], sent: Mapping[str, Mapping[str, Cut]], known: Known
+) -> dict[str, list[Mapping[str, Any]]]:
+    """By store: the rows of the last step at which the states of all its stages were brought forward."""
+    by_step: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
+    for row in sorted(known.carried(), key=lambda row: (row["job"], row["epoch"])):
+        job = known.jobs.get(row["job"])
+        # A later one was written by a batch whose outputs never left.
+        if job is not None and row["step"] <= job.steps.get(row["store_id"], -1):
+            by_step.setdefault((row["store_id"], row["step"]), {})[row["job"]] = row
+    origins: dict[str, list[Mapping[str, Any]]] = {}
+    for (store_id, _), rows in sorted(by_step.items(), key=lambda item: item[0]):
+        states = [unpack_values(row["state"]) for row in rows.values()]
+        if store_id in sent and handover.holds(states, stages, tuple(sent[store_id])):
+            origins[store_id] = list(rows.values())
+    return origins
 
-    A later one than what was sent was written by a batch whose outputs never left.
-    """
+
+def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
+    """By store the state of one job brought forward last at or before a step; a store without one is left out."""
     origins: dict[str, Mapping[str, Any]] = {}
     for row in sorted(carried, key=lambda row: (row["step"], row["epoch"])):
         if row["step"] <= steps.get(row["store_id"], -1):
@@ -200,9 +260,9 @@ def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int])
     return origins
 
 
-def positions_of(origins: Mapping[str, Mapping[str, Any]]) -> dict[str, Positions]:
-    """By store how far the state that was brought forward had read."""
-    return {store: Runtime.load(unpack_carried(row["state"])[RUNTIME]).positions for store, row in origins.items()}
+def positions_of(states: Mapping[str, Mapping[str, bytes]]) -> dict[str, Positions]:
+    """By store how far a state that was brought forward had read."""
+    return {store: Runtime.load(values[RUNTIME]).positions for store, values in states.items()}
 
 
 def needed_from(seen: Mapping[str, Positions], topic: str, count: int) -> dict[str, int]:
@@ -224,9 +284,11 @@ def needed_from(seen: Mapping[str, Positions], topic: str, count: int) -> dict[s
     }
 
 
-def _starting(origins: Mapping[str, Mapping[str, Any]], partitions: Mapping[str, int]) -> str:
+def _starting(
+    origins: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Stage[Any]], partitions: Mapping[str, int]
+) -> str:
     """Where to read from so that no store misses a record."""
-    seen = positions_of(origins)
+    seen = positions_of({store: _values(rows, stages) for store, rows in origins.items()})
     start = {
         # A store that had nothing there yet has its first record still to come, or not.
         topic: {part: offset or EARLIEST for part, offset in needed_from(seen, topic, count).items()}
@@ -235,12 +297,18 @@ def _starting(origins: Mapping[str, Mapping[str, Any]], partitions: Mapping[str,
     return msgspec.json.encode(start).decode()
 
 
-def states_to_start_from(generation: Generation, carried: Iterable[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+def _values(rows: Sequence[Mapping[str, Any]], stages: Sequence[Stage[Any]]) -> dict[str, bytes]:
+    return handover.merged([unpack_values(row["state"]) for row in rows], stages)
+
+
+def states_to_start_from(
+    generation: Generation, stages: Sequence[Stage[Any]], carried: Iterable[Mapping[str, Any]]
+) -> list[tuple[str, bytes]]:
     """(store_id, state) of a generation that was rebuilt; needed until its first batch is committed."""
+    rows = {(row["store_id"], row["job"], row["epoch"], row["step"]): row for row in carried}
     return [
-        (row["store_id"], row["state"])
-        for row in carried
-        if generation.carried.get(row["store_id"]) == (row["epoch"], row["step"])
+        (store, pack_values(_values([rows[(store, *origin)] for origin in origins], stages)))
+        for store, origins in sorted(generation.origins.items())
     ]
 
 

@@ -6,16 +6,17 @@ To add one: a file in spark_apps/jobs with a ``Stage``, its name in contracts/st
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from smartshelf.contracts.events import Event
 from spark_apps.runtime.books import TOPICS, Books
-from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.config import CONFIGURATION, StoreConfig
 
 S = TypeVar("S")
+TICKS = "sim_ticks"
 
 
 class Output(NamedTuple):
@@ -109,6 +110,25 @@ class Stage(ABC, Generic[S]):
     ) -> list[Output]:
         """State rows whose version differs between two live views; all of ``after`` when ``before`` is None."""
         return []
+
+
+def facts_of(stages: Iterable[Stage[Any]]) -> frozenset[str]:
+    """Fact topics that a process with these stages reads."""
+    return frozenset[str]().union(*(stage.reads() for stage in stages))
+
+
+def config_of(stages: Iterable[Stage[Any]]) -> frozenset[str]:
+    """Configuration topics that it reads: all that a StoreConfig holds, so that no decision depends on the split."""
+    return CONFIGURATION.union(*(stage.config for stage in stages))
+
+
+def tellers(stages: Iterable[Stage[Any]]) -> dict[str, str]:
+    """Topic -> the one stage, of all that are configured, whose process tells of bad records in it."""
+    told: dict[str, str] = {}
+    for stage in stages:
+        for topic in (TICKS, *config_of([stage]), *stage.reads()):
+            told.setdefault(topic, stage.name)
+    return told
 
 
 class Stateless(Stage[None]):

@@ -13,7 +13,7 @@ from smartshelf.contracts.control import Done
 from smartshelf.contracts.ledger import Place
 from smartshelf.contracts.rows import ShelfState
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
-from spark_apps.runtime.engine import Result, StoreEngine
+from spark_apps.runtime.engine import Cut, Past, Result, StoreEngine
 from spark_apps.runtime.records import Record
 from tests.spark.log import STEP, StoreLog
 
@@ -21,20 +21,23 @@ STAGES = (ShelfAggregator(),)
 seeds = st.integers(0, 2**32)
 
 
+def sent_until(k: int) -> Past:
+    return Past(dict.fromkeys((stage.name for stage in STAGES), (k, 0)))
+
+
 class Store:
     """An engine over saved values, as in Spark's state store, and what a reader of its topics has seen."""
 
-    def __init__(self, values: dict[str, bytes] | None = None, epoch: int = 1, silent_until: int = -1) -> None:
-        self.values, self.epoch, self.silent_until = values or {}, epoch, silent_until
+    def __init__(self, values: dict[str, bytes] | None = None, epoch: int = 1, past: Past | None = None) -> None:
+        self.values, self.epoch, self.past = values or {}, epoch, past
         self.rows: dict[bytes, bytes | None] = {}
         self.letters: list[bytes] = []
-        self.done: list[int] = []
+        #: Step and extra cut of every done mark.
+        self.done: list[Cut] = []
         self.carried: list = []
 
     def batch(self, records: list, crash: bool = False) -> None:
-        engine = StoreEngine(
-            "S01", STAGES, epoch=self.epoch, step_seconds=STEP, values=self.values, silent_until=self.silent_until
-        )
+        engine = StoreEngine("S01", STAGES, epoch=self.epoch, step_seconds=STEP, values=self.values, past=self.past)
         result = engine.process(records)
         if not crash:
             self.values = self.values | engine.dump()
@@ -50,7 +53,7 @@ class Store:
                     assert _order(old) < _order(output.value), "a row never goes back"
                 self.rows[output.key] = output.value
         if result.done:
-            self.done.append(result.done["shelf_aggregator"])
+            self.done.append((result.done["shelf_aggregator"], result.n))
         self.carried += result.carried
 
     def state(self) -> list[ShelfState]:
@@ -88,7 +91,8 @@ def test_any_cutting_shuffling_and_replaying_of_batches_leaves_the_same_store(se
     assert pieces.values == whole.values
     assert [_truth(row) for row in pieces.state()] == [_truth(row) for row in whole.state()]
     assert pieces.done == sorted(set(pieces.done))
-    assert pieces.done[-1] == whole.done[-1] == log.last_step
+    assert pieces.done[-1] == whole.done[-1]
+    assert pieces.done[-1][0] == log.last_step
     assert sorted(pieces.letters) == sorted(whole.letters)
 
 
@@ -135,7 +139,7 @@ def test_a_rebuild_from_the_brought_forward_state_is_silent_until_where_it_was_a
     sent = random.Random(later).randrange(carried.k, log.last_step + 1)
 
     engine = StoreEngine("S01", STAGES, epoch=2, step_seconds=STEP, values=carried.values)
-    engine.rebuilt(sent)
+    engine.rebuilt(sent_until(sent))
     again = Store(engine.dump() | {k: v for k, v in carried.values.items() if k not in engine.dump()}, epoch=2)
     rng = random.Random(later)
     again.batch([sent_before(sent)])
@@ -148,8 +152,8 @@ def test_a_rebuild_from_the_brought_forward_state_is_silent_until_where_it_was_a
     assert [_truth(row) for row in again.state()] == [
         msgspec.structs.replace(_truth(row), epoch=2) for row in first.state()
     ]
-    assert all(k > sent for k in again.done)
-    assert (again.done or [sent])[-1] == log.last_step
+    assert all(cut > (sent, 0) for cut in again.done)
+    assert (again.done or [(sent, 0)])[-1][0] == log.last_step
 
 
 @settings(max_examples=25, deadline=None)
@@ -157,7 +161,7 @@ def test_a_rebuild_from_the_brought_forward_state_is_silent_until_where_it_was_a
 def test_a_rebuild_from_the_beginning_shows_nothing_of_the_past(seed: int, cuts: int) -> None:
     log = StoreLog(seed=seed).open().live(20)
     sent = 12
-    rng, again = random.Random(cuts), Store(epoch=2, silent_until=sent)
+    rng, again = random.Random(cuts), Store(epoch=2, past=sent_until(sent))
     again.batch([sent_before(sent)])
     for batch in log.batches(rng):
         seen = dict(again.rows)
@@ -166,4 +170,4 @@ def test_a_rebuild_from_the_beginning_shows_nothing_of_the_past(seed: int, cuts:
             assert seen == again.rows or min(r.as_of_step for r in again.state()) >= sent
     assert all(row.as_of_step >= sent for row in again.state())
     assert len(again.state()) == len(log.shelf_ids)
-    assert all(k > sent for k in again.done)
+    assert all(cut > (sent, 0) for cut in again.done)

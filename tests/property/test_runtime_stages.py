@@ -17,7 +17,7 @@ from spark_apps.jobs.shelf_aggregator import ShelfAggregator
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.engine import StoreEngine
+from spark_apps.runtime.engine import Cut, Past, StoreEngine
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Output, Stage, Step
 from tests.spark.log import STEP, StoreLog
@@ -69,11 +69,14 @@ PICKER, SHELVES = Picker(), ShelfAggregator()
 class Process:
     """One process's engine over saved values, reading a shared log as Kafka would hand it out."""
 
-    def __init__(self, stages: Sequence[Stage[Any]], upstream: Sequence[str] = (), epoch: int = 1, silent: int = -1):
-        self.stages, self.upstream, self.epoch, self.silent = stages, upstream, epoch, silent
+    def __init__(
+        self, stages: Sequence[Stage[Any]], upstream: Sequence[str] = (), epoch: int = 1, past: Past | None = None
+    ):
+        self.stages, self.upstream, self.epoch, self.past = stages, upstream, epoch, past
         self.values: dict[str, bytes] = {}
         self.read: dict[str, int] = {}
-        self.done: list[int] = []
+        #: Step and extra cut of every done mark.
+        self.done: list[Cut] = []
         self.sent: list[Output] = []
 
     def turn(self, log: dict[str, list[Record]], rng: random.Random) -> bool:
@@ -91,7 +94,7 @@ class Process:
     def _process(self, batch: list[Record], log: dict[str, list[Record]]) -> None:
         engine = StoreEngine(
             "S01", self.stages, epoch=self.epoch, step_seconds=STEP, values=self.values, upstream=self.upstream,
-            silent_until=self.silent,
+            past=self.past,
         )  # fmt: skip
         result = engine.process(batch)
         self.values |= engine.dump()
@@ -102,10 +105,20 @@ class Process:
                 offsets["wh_events"] = {"0": _append(log, output.topic, output.value)}
         for stage, k in result.done.items():
             mark = Done(
-                store_id="S01", stage=stage, k=k, epoch=self.epoch, offsets=offsets if stage == "picker" else {}
+                store_id="S01",
+                stage=stage,
+                k=k,
+                epoch=self.epoch,
+                offsets=offsets if stage == "picker" else {},
+                n=result.n,
             )
             _append(log, "world_tasks", msgspec.json.encode(mark))
-            self.done.append(k)
+            self.done.append((k, result.n))
+
+
+def _cut(mark: Record) -> Cut:
+    done = msgspec.json.decode(mark.value or b"", type=Done)
+    return done.k, done.n
 
 
 def _append(log: dict[str, list[Record]], topic: str, value: bytes | None) -> int:
@@ -137,7 +150,8 @@ def test_fused_and_split_stages_decide_and_keep_the_same(seed: int, cuts: int) -
     run([fused], log, random.Random(cuts))
     run(split, other, random.Random(cuts + 1))
     assert fused.sent == split[1].sent
-    assert fused.done[-1] == split[0].done[-1] == split[1].done[-1] == end
+    assert fused.done[-1] == split[0].done[-1] == split[1].done[-1]
+    assert fused.done[-1][0] == end
     assert fused.values["stage:shelf_aggregator"] == split[0].values["stage:shelf_aggregator"]
     assert fused.values["stage:picker"] == split[1].values["stage:picker"]
 
@@ -154,12 +168,12 @@ def test_a_rebuild_takes_what_was_decided_from_the_log_and_decides_only_what_fol
         return
     # Everything up to a done mark was sent; what came after it was not.
     sent_until = random.Random(where).choice(first.done)
-    kept = [r for r in log.get("wh_events", []) if msgspec.json.decode(r.value)["step"] <= sent_until]
-    marks = [r for r in log["world_tasks"] if msgspec.json.decode(r.value)["k"] <= sent_until]
+    kept = [r for r in log.get("wh_events", []) if msgspec.json.decode(r.value)["step"] <= sent_until[0]]
+    marks = [r for r in log["world_tasks"] if _cut(r) <= sent_until]
     log = log | {"wh_events": kept, "world_tasks": marks}
-    again = Process([SHELVES, PICKER], epoch=2, silent=sent_until)
+    again = Process([SHELVES, PICKER], epoch=2, past=Past(dict.fromkeys(("shelf_aggregator", "picker"), sent_until)))
     run([again], log, random.Random(where))
-    assert again.sent == [o for o in first.sent if msgspec.json.decode(o.value)["step"] > sent_until]
-    assert all(k > sent_until for k in again.done)
+    assert again.sent == [o for o in first.sent if msgspec.json.decode(o.value)["step"] > sent_until[0]]
+    assert all(cut > sent_until for cut in again.done)
     for stage in ("stage:shelf_aggregator", "stage:picker"):
         assert again.values[stage] == first.values[stage]

@@ -19,7 +19,7 @@ from smartshelf.contracts.control import Done
 from smartshelf.contracts.rows import JobProgress, ShelfState
 from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
-from smartshelf.io import kafka
+from smartshelf.io import job_progress, kafka
 from smartshelf.settings import CHECKOUT, Settings, load
 from tests.integration.servers import Servers
 from tests.spark.feed import Feed
@@ -51,10 +51,10 @@ class SparkStore:
     def config(self) -> Settings:
         return load(self.env)
 
-    def another(self) -> SparkStore:
-        """A second process for the same store."""
+    def another(self, number: int = 2) -> SparkStore:
+        """A further process for the same store."""
         twin = copy.copy(self)
-        twin.log, twin.process = self.log.with_suffix(".2.log"), None
+        twin.log, twin.process = self.log.with_suffix(f".{number}.log"), None
         return twin
 
     # --- the process -----------------------------------------------------------------------------
@@ -93,14 +93,14 @@ class SparkStore:
         assert self.process is not None
         return self.process.wait(PATIENCE)
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition while the process lives."""
-        deadline = time.monotonic() + PATIENCE
+    def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+        """Wait for a condition while the process lives, so many real seconds."""
+        deadline = time.monotonic() + patience
         while not condition():
             if self.process is not None and self.process.poll() is not None:
                 pytest.fail(f"spark ended with {self.process.returncode} before {what}\n{self.said()[-4000:]}")
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {PATIENCE:.0f} s for {what}\n{self.said()[-4000:]}")
+                pytest.fail(f"waited {patience:.0f} s for {what}\n{self.said()[-4000:]}")
             time.sleep(0.2)
 
     def said(self) -> str:
@@ -108,18 +108,17 @@ class SparkStore:
 
     # --- what it did -----------------------------------------------------------------------------
 
-    def progress(self) -> JobProgress | None:
-        values = kafka.read_latest(self.config.kafka_bootstrap, "job_progress").values()
-        return next((msgspec.json.decode(value, type=JobProgress) for value in values), None)
+    def progress(self, job: str = "store") -> JobProgress | None:
+        return job_progress.read(self.config.kafka_bootstrap).get(job)
 
-    def until_step(self, **steps: int) -> None:
-        """Wait until these stores' steps are decided."""
+    def until_step(self, patience: float = PATIENCE, **steps: int) -> None:
+        """Wait until these stores' steps are decided by all stages."""
 
         def reached() -> bool:
-            progress = self.progress()
-            return progress is not None and all(progress.steps.get(store, -1) >= k for store, k in steps.items())
+            found = job_progress.reached(job_progress.read(self.config.kafka_bootstrap).values())
+            return all(found.get(store, -1) >= k for store, k in steps.items())
 
-        self.until(reached, f"steps {steps}")
+        self.until(reached, f"steps {steps}", patience)
 
     def states(self) -> dict[tuple[str, str], ShelfState]:
         """The latest row of every shelf."""

@@ -92,9 +92,9 @@ def _nothing_is_said_twice(store: SparkStore, logs: list[StoreLog]) -> None:
     marks = store.done()
     for log in logs:
         for stage in STAGES:
-            steps = [mark.k for mark in marks[log.store] if mark.stage == stage]
-            assert steps == sorted(set(steps))
-            assert steps[-1] == log.last_step
+            cuts = [(mark.k, mark.n) for mark in marks[log.store] if mark.stage == stage]
+            assert cuts == sorted(set(cuts))
+            assert cuts[-1][0] == log.last_step
     wanted = [store.feed.origin(log.store, origin) for log in logs for origin in log.refused]
     assert sorted(store.letters()) == sorted(wanted)
 

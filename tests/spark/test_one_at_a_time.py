@@ -35,7 +35,7 @@ def test_a_second_process_fences_the_first_which_says_so_and_goes(spark_store: S
     finally:
         second.kill()
     for stage in STAGES:
-        marks = [mark.k for mark in first.done()["S01"] if mark.stage == stage]
+        marks = [(mark.k, mark.n) for mark in first.done()["S01"] if mark.stage == stage]
         assert marks == sorted(set(marks))
     for rows in first.history().values():
         assert len({row.version for row in rows}) == len(rows)

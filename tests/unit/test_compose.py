@@ -19,10 +19,13 @@ from smartshelf.stack.layout import Layout
 from smartshelf.stack.ports import USUAL
 from smartshelf.stack.postgres import Postgres
 from smartshelf.stack.provision import Provision
+from spark_apps import jobs
 
 FILE = CHECKOUT / "docker-compose.yml"
 TEXT = FILE.read_text()
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+ALL: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+#: What runs without a profile.
+SERVICES = {name: service for name, service in ALL.items() if "profiles" not in service}
 ONE_SHOTS = {"init"}
 SERVERS = {"redis", "kafka", "postgres", "connect"}
 PYTHON = SERVICES.keys() - SERVERS
@@ -48,6 +51,15 @@ def megabytes(limit: str) -> int:
 
 def test_the_services_are_those_of_make_up() -> None:
     assert set(SERVICES) == set(graph.NAMES)
+
+
+def test_the_profile_scale_adds_the_spark_processes_of_its_settings() -> None:
+    scale = settings.load({"SMARTSHELF_PROFILE": "scale"})
+    names = graph.names(len(scale.spark_parts))
+    assert {name for name, service in ALL.items() if service.get("profiles", ["scale"]) == ["scale"]} == set(names)
+    for number, name in enumerate([name for name in names if graph.kind_of(name) == "spark"], 1):
+        assert ALL[name]["command"][-2:] == ["--part", str(number)]
+        assert jobs.part(scale.spark_parts, number)
 
 
 def test_the_start_order_is_that_of_make_up(embedded: Mapping[str, graph.Service]) -> None:

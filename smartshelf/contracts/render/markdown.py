@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from smartshelf.contracts.commands import KINDS
 from smartshelf.contracts.events import Event
 from smartshelf.contracts.render.columns import AnyType, Column, ListOf, MapOf, Record, Scalar, columns
 from smartshelf.contracts.render.postgres import sql_type
@@ -23,6 +24,7 @@ def dictionary() -> str:
     parts.append("\n## Messages\n")
     for topic in TOPICS.values():
         parts += _topic(topic)
+    parts += _commands()
     parts.append("## Postgres tables that Kafka Connect keeps in step\n")
     for table in TABLES.values():
         arrow = "topic -> table" if table.direction == "sink" else "table -> topic"
@@ -55,6 +57,14 @@ def _topic(topic: Topic) -> Iterable[str]:
         tag = shape.__struct_config__.tag
         yield f"**{tag or shape.__name__}**: {about}\n"
         yield from _fields(column for column in columns(shape) if column.name not in envelope | {"event_type"})
+        yield ""
+
+
+def _commands() -> Iterable[str]:
+    yield "## Commands: what `commands.what` may say\n"
+    for kind, shape in KINDS.items():
+        yield f"**{kind}**: {(shape.__doc__ or '').strip()}\n"
+        yield from _fields(column for column in columns(shape) if column.name != "kind")
         yield ""
 
 

@@ -102,6 +102,12 @@ def test_the_same_document_with_other_values_is_put_aside(store: Store, tmp_path
     assert quarantined(store, "sales") == {32: ["duplicate"]}
 
 
+def test_a_default_that_is_written_out_is_the_same_value(store: Store, tmp_path: Path) -> None:
+    store.take(written(tmp_path / "a.csv", DELIVERIES, lot("L1")), "deliveries")
+    file = written(tmp_path / "b.csv", DELIVERIES + ",received_date", lot("L1") + ",2026-01-02")
+    assert store.take(file, "deliveries").run.known == 1
+
+
 def test_one_bad_line_keeps_its_whole_receipt_back_and_counts_once(store: Store, tmp_path: Path) -> None:
     bad = [line("R1", 1), line("R1", 2, "none"), line("R1", 3)]
     report = store.take(written(tmp_path / "a.csv", HEADER, *many(30), *bad), "sales")

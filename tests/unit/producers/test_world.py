@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from smartshelf.contracts import events as e
 from tests.worlds import DAY_STEPS, STORE, facts_of, lived, log_of, opened, small_body, tasks_of_the_day
@@ -113,3 +114,10 @@ def test_zones_report_every_five_minutes_day_and_night(day) -> None:
     readings = facts_of(store, e.Reading)
     assert len(readings) == 2 * DAY_STEPS // 5
     assert {event.timestamp.minute % 5 for event in readings} == {0}
+
+
+@pytest.mark.parametrize("kind", ["refill", "remove", "order", "price"])
+def test_a_task_for_a_shelf_that_the_world_has_not_is_passed_over(kind: str) -> None:
+    store = opened(small_body(3))
+    task = replace(tasks_of_the_day()[0], task_id="t-new", kind=kind, do_at=3, shelf_id="NEWSHELF01")
+    assert lived(store, 5, tasks=[task]).position.step == 5

@@ -17,8 +17,13 @@ from smartshelf.io.delta import DeltaSink, read
 from spark_apps.queries import StartAgain
 from spark_apps.runtime.effects import JOB_STATE, Effects
 from spark_apps.runtime.processor import COLUMNS
+from spark_apps.runtime.recovery import Generation
 
-Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int]
+Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int, int]
+
+
+#: What another job has sent before.
+BEFORE = {"shelf_aggregator": (6, 0)}
 
 
 class Broker:
@@ -63,20 +68,20 @@ class _Message:
 
 
 def table(*rows: Row) -> pa.Table:
-    types = dict(zip(COLUMNS, [*[pa.string()] * 4, pa.binary(), pa.binary(), pa.int64()], strict=True))
+    types = dict(zip(COLUMNS, [*[pa.string()] * 4, pa.binary(), pa.binary(), pa.int64(), pa.int64()], strict=True))
     return pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], pa.schema(types.items()))
 
 
 def state(store: str, value: bytes = b"{}") -> Row:
-    return store, "record", "shelf_aggregator", "shelf_state", b"k", value, 0
+    return store, "record", "shelf_aggregator", "shelf_state", b"k", value, 0, 0
 
 
-def done(store: str, k: int) -> Row:
-    return store, "done", "shelf_aggregator", None, None, None, k
+def done(store: str, k: int, n: int = 0) -> Row:
+    return store, "done", "shelf_aggregator", None, None, None, k, n
 
 
-def step(store: str, k: int) -> Row:
-    return store, "step", "", None, None, None, k
+def step(store: str, k: int, n: int = 0) -> Row:
+    return store, "step", "", None, None, None, k, n
 
 
 @pytest.fixture
@@ -95,7 +100,8 @@ def make(broker: Broker, tmp_path: Path, stores: set[str]) -> Callable[..., Effe
     def made(progress: JobProgress | None = None, checkpoint: str = "C1", epoch: int = 1) -> Effects:
         sink = DeltaSink(tmp_path / "job_state", JOB_STATE)
         known = lambda: frozenset(stores)  # noqa: E731
-        return Effects("store", epoch, broker, lambda: checkpoint, progress, sink, known)  # type: ignore[arg-type]
+        generation = Generation(epoch=epoch, because="a test", stages=("shelf_aggregator",), sent={"S03": BEFORE})
+        return Effects("store", generation, broker, lambda: checkpoint, progress, sink, known)  # type: ignore[arg-type]
 
     return made
 
@@ -172,6 +178,20 @@ def test_progress_never_goes_back_and_remembers_what_was_sent_before(
     assert known.offsets == {"shelf_state": {"0": 0}}
 
 
+def test_progress_tells_extra_cuts_the_stages_and_what_was_sent_before_its_epoch(
+    make: Callable[..., Effects], broker: Broker
+) -> None:
+    effects = make()
+    effects.take(table(done("S01", 9, 2), step("S01", 9, 2), step("S02", 4)), 0)
+    known = progress_of(broker)
+    assert (known.steps, known.cuts) == ({"S01": 9, "S02": 4}, {"S01": 2})
+    assert (known.stages, known.sent) == (("shelf_aggregator",), {"S03": BEFORE})
+    (mark,) = broker.of("world_tasks")
+    assert msgspec.json.decode(mark, type=Done).n == 2
+    effects.take(table(step("S01", 10)), 1)
+    assert progress_of(broker).cuts == {}
+
+
 def test_a_batch_without_rows_is_still_known(make: Callable[..., Effects], broker: Broker) -> None:
     make().take(table(), 6)
     assert progress_of(broker).batch_id == 6
@@ -181,7 +201,7 @@ def test_a_state_is_brought_forward_once_also_when_the_batch_is_replayed(
     make: Callable[..., Effects], broker: Broker, tmp_path: Path
 ) -> None:
     at = datetime(2026, 2, 1, tzinfo=UTC)
-    batch = table(("S01", "carried", "", None, msgspec.json.encode(at), b"state", 10))
+    batch = table(("S01", "carried", "", None, msgspec.json.encode(at), b"state", 10, 0))
     make().take(batch, 0)
     make(progress_of(broker)).take(batch, 0)
     (row,) = read(tmp_path / "job_state")
@@ -204,6 +224,6 @@ def test_only_the_last_states_brought_forward_stay(make: Callable[..., Effects],
     effects = make()
     for batch, k in enumerate((10, 20, 30, 40, 50)):
         for store in ("S01", "S02") if k < 30 else ("S01",):
-            effects.take(table((store, "carried", "", None, at, b"state", k), step(store, k)), batch)
+            effects.take(table((store, "carried", "", None, at, b"state", k, 0), step(store, k)), batch)
     kept = {(row["store_id"], row["step"]) for row in read(tmp_path / "job_state")}
     assert kept == {("S01", 30), ("S01", 40), ("S01", 50), ("S02", 10), ("S02", 20)}

@@ -25,6 +25,30 @@ def test_an_unknown_job_is_told_with_the_known_ones(names: str) -> None:
         jobs.select(names)
 
 
+def test_every_job_is_in_one_process_of_a_split() -> None:
+    assert jobs.part(("",), 1) == jobs.select("all")
+    parts = ("rest", "shelf_aggregator,batch_state", "raw_sinks, mirrors")
+    named = [jobs.part(parts, number) for number in (1, 2, 3)]
+    assert named[1:] == [("shelf_aggregator", "batch_state"), ("raw_sinks", "mirrors")]
+    assert sorted(name for names in named for name in names) == sorted(jobs.select("all"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "number", "problem"),
+    [
+        (("rest", "shrink", "shrink,mirrors"), 1, "twice.*shrink"),
+        (("shrink", "mirrors"), 1, "leaves jobs out.*delta_init"),
+        (("rest", "shrink", "rest"), 1, "leaves jobs out"),
+        (("rest", "shrink"), 3, "no such Spark process.*3"),
+        (("rest", "srink"), 1, "no such job.*srink"),
+        (("",), 2, "no such Spark process.*2"),
+    ],
+)
+def test_a_split_that_leaves_out_or_doubles_a_job_is_refused(parts: tuple[str, ...], number: int, problem: str) -> None:
+    with pytest.raises(SettingError, match=problem):
+        jobs.part(parts, number)
+
+
 def test_no_stage_reads_the_simulations_truth() -> None:
     assert not any(TOPICS[topic].truth for topic in store.topics_of(jobs.STAGES))
 

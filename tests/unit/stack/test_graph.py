@@ -58,6 +58,12 @@ def test_selection_keeps_the_declared_order():
     assert graph.select(NAMES) == NAMES
 
 
+def test_a_split_store_has_a_spark_process_for_each_part_and_stops_them_together():
+    names = graph.names(3)
+    assert [name for name in names if name not in NAMES] == ["spark-2", "spark-3"]
+    assert {graph.kind_of(name) for name in names} == set(NAMES)
+
+
 def test_an_unknown_service_is_refused_with_the_known_ones():
     with pytest.raises(BadInput, match=r"no such service.*kafak.*redis, kafka"):
         graph.select(NAMES, only=["kafak"])
