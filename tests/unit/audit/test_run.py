@@ -14,4 +14,4 @@ def test_shelves_of_which_the_outside_told_after_the_last_tick_are_not_compared_
         facts.balances.add("S01", [Moved(shelf, "L1", Place.SUPPLIER, Place.SHELF, 40)])
     states, tables = Balances("kafka states"), {"state.shelf_batch_state": {}}
     facts.ahead.add(ShelfKey("S01", "A"))
-    assert {found.where.split("/")[1] for found in run._states_against(facts, states, tables)} == {"B"}
+    assert {found.where.split("/")[1] for found in run.states_against(facts, states, tables)} == {"B"}
