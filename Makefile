@@ -20,7 +20,7 @@ ARGS ?=
 if-installed = @if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) $(1); else \
   echo "The store is not running: nothing is installed here yet. Start it with make up."; fi
 
-.PHONY: help up down reset status logs test test-fast lint contracts audit bench soak data relock clean
+.PHONY: help up down reset status logs test test-fast lint contracts audit bench soak data relock chaos clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ test: test-fast ## All tests, cheap ones first; does its own set-up
 	$(PYTEST) tests/spark
 	$(PYTEST) tests/integration tests/dashboard
 	$(PYTEST) tests/e2e
+
+chaos: $(DEV) ## A day with random kills, ending in an exact audit (make chaos KILLS=20 SEED=7)
+	$(PY) -m smartshelf.stack provision
+	KILLS=$(or $(KILLS),10) KILL_SEED=$(SEED) $(PYTEST) -s tests/e2e/test_store_run.py -k "day_of_kills"
 
 relock: $(RUNTIME) ## After a change of conf/ivy.xml: write the hashes of the jars anew
 	@$(PY) -m smartshelf.stack provision --relock

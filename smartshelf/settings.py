@@ -14,7 +14,6 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -188,12 +187,6 @@ class Settings(BaseModel):
             cutoff=Timetable(frozenset(self.cutoff_dows), time(self.cutoff_hour, self.cutoff_minute)),
             delivery=Timetable(frozenset(self.delivery_dows), time(self.delivery_hour, self.delivery_minute)),
         )
-
-    def postgres_dsn(self, role: Literal["owner", "sink", "debezium", "analyst", "app", "runner"] = "analyst") -> str:
-        """SQLAlchemy/psycopg2 URL for one of the roles (``smartshelf_ROLE``)."""
-        password = getattr(self, f"postgres_{role}_password").get_secret_value()
-        credentials = f"smartshelf_{role}" + (f":{quote(password, safe='')}" if password else "")
-        return f"postgresql://{credentials}@{self.postgres_host}:{self.postgres_port}/{self.postgres_db}"
 
 
 def opens_at(config: Settings) -> datetime:

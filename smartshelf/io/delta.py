@@ -41,7 +41,7 @@ _PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 3 minutes",
 }
 #: Writers that find the same table changed beneath them take turns.
-INSERT_ATTEMPTS = 10
+ATTEMPTS = 10
 #: Offsets that are read at once.
 PIECE = 100_000
 #: Files below this size (bytes) are joined, when there are so many of them: what is joined is written once more.
@@ -113,21 +113,22 @@ class DeltaSink:
             return self._table.to_pyarrow_table(columns=None if columns is None else list(columns))
 
     def delete(self, where: str) -> None:
-        """Delete the rows for which an SQL condition holds."""
-        with self._turn:
-            self._table.update_incremental()
-            self._table.delete(where)
+        """Delete the rows for which an SQL condition holds; other processes may write at the same time."""
+        self._in_turns(lambda: self._table.delete(where))
 
     def insert_new(self, rows: pa.Table, *, key: Sequence[str]) -> None:
         """Add the rows whose key the table does not have yet; other processes may do so at the same time."""
-        for attempt in range(INSERT_ATTEMPTS):
+        self._in_turns(lambda: self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute())
+
+    def _in_turns(self, write: Callable[[], object]) -> None:
+        for attempt in range(ATTEMPTS):
             with self._turn:
                 self._table.update_incremental()
                 try:
-                    self._merging(rows, key, CommitProperties()).when_not_matched_insert_all().execute()
+                    write()
                     return
                 except CommitFailedError:
-                    if attempt == INSERT_ATTEMPTS - 1:
+                    if attempt == ATTEMPTS - 1:
                         raise
 
     def _merging(self, rows: pa.Table, key: Sequence[str], commit: CommitProperties) -> Any:

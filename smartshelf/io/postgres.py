@@ -39,6 +39,11 @@ def url(config: Settings, role: Role = "analyst") -> URL:
     )
 
 
+def dsn(config: Settings, role: Role = "analyst") -> str:
+    """The same address with its password as libpq, psql and psycopg2 read it: for people and probes."""
+    return url(config, role).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def engine(config: Settings, role: Role = "analyst", application: str = "smartshelf", **options: Any) -> Engine:
     """A pooled SQLAlchemy engine in UTC; a connection that the server has closed meanwhile is replaced unnoticed."""
     arguments = {"connect_timeout": CONNECT_TIMEOUT, "application_name": application, "options": "-c timezone=UTC"}

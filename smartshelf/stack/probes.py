@@ -13,6 +13,7 @@ import psycopg2
 import redis
 from confluent_kafka.admin import AdminClient
 
+from smartshelf.io.postgres import dsn
 from smartshelf.service import is_healthy
 from smartshelf.settings import Settings
 
@@ -30,7 +31,7 @@ def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
     special: dict[str, Probe] = {
         "redis": lambda: redis_problem(settings.redis_url),
         "kafka": lambda: kafka_problem(settings.kafka_bootstrap),
-        "postgres": lambda: postgres_problem(settings.postgres_dsn("owner")),
+        "postgres": lambda: postgres_problem(dsn(settings, "owner")),
         "connect": lambda: connect_problem(settings.connect_url, connectors),
         "dashboard": lambda: page_problem(settings.dashboard_url),
     }

@@ -22,6 +22,7 @@ from smartshelf.contracts import redis_keys
 from smartshelf.contracts.topics import STREAMS
 from smartshelf.errors import SmartShelfError
 from smartshelf.io import kafka, postgres, redis_stream
+from smartshelf.io.postgres import dsn
 from smartshelf.settings import Settings
 from smartshelf.stack import launcher
 from smartshelf.stack.launcher import Store
@@ -109,7 +110,7 @@ def urls(current: Settings) -> dict[str, str]:
     """Where each part can be reached; Postgres with the read-only role."""
     return {
         "dashboard": current.dashboard_url,
-        "postgres": current.postgres_dsn("analyst"),
+        "postgres": dsn(current),
         "kafka": current.kafka_bootstrap,
         "redis": current.redis_url,
         "connect": current.connect_url,

@@ -63,9 +63,15 @@ class Store:
 
     def kill(self, name: str) -> None:
         """SIGKILL the service and wait until its supervisor has started another."""
-        before = self.service(name)["pid"]
+        # It may be starting again for the sake of one that was killed before.
+        before = eventually(lambda: self.service(name)["pid"], f"{name} to run")
         os.kill(before, signal.SIGKILL)
         eventually(lambda: self.service(name)["pid"] not in (None, 0, before), f"{name} to be started again")
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """``smartshelf ARGUMENTS`` in the background."""
+        command = [str(Path(sys.executable).parent / "smartshelf"), *arguments]
+        return subprocess.Popen(command, env=self.env, cwd=CHECKOUT, stdout=subprocess.DEVNULL, text=True)
 
     def now(self) -> str:
         return str(self.report("clock", "status")["now"])

@@ -12,6 +12,7 @@ import pytest
 
 from smartshelf.init import database
 from smartshelf.io import postgres
+from smartshelf.io.postgres import dsn
 from smartshelf.settings import Settings
 from tests.integration.servers import Servers
 
@@ -20,7 +21,7 @@ from tests.integration.servers import Servers
 def database_of_its_own(servers: Servers) -> Iterator[Settings]:
     """Settings of a database without tables; the roles exist. It is dropped in the end."""
     name = f"test_{uuid.uuid4().hex}"
-    admin = psycopg2.connect(servers.config.postgres_dsn("owner"))
+    admin = psycopg2.connect(dsn(servers.config, "owner"))
     admin.autocommit = True
     with admin.cursor() as cursor:
         cursor.execute(f"create database {name}")

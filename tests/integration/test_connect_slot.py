@@ -10,6 +10,7 @@ import pytest
 
 from smartshelf.init.__main__ import ensure_database
 from smartshelf.io import kafka, postgres
+from smartshelf.io.postgres import dsn
 from smartshelf.service import Service
 from tests.integration.conftest import wait_for_connectors
 from tests.integration.servers import Servers, eventually
@@ -28,7 +29,7 @@ def bounded(connected: Servers) -> Iterator[Servers]:
 
 
 def administer(servers: Servers, *statements: str) -> None:
-    admin = psycopg2.connect(servers.config.postgres_dsn("owner"))
+    admin = psycopg2.connect(dsn(servers.config, "owner"))
     admin.autocommit = True
     with admin.cursor() as cursor:
         for statement in (*statements, "select pg_reload_conf()"):

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from smartshelf import settings as settings_module
 from smartshelf.errors import SettingError
 from smartshelf.io import kafka
+from smartshelf.io.postgres import dsn
 from smartshelf.stack import launcher, postgres, status
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import Supervisor
@@ -154,7 +155,7 @@ def remember(store, value):
     """Leave a value in Redis and Postgres and a topic in Kafka."""
     with redis.Redis.from_url(store.settings.redis_url) as client:
         client.set("kept", value)
-    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+    with contextlib.closing(psycopg2.connect(dsn(store.settings, "owner"))) as connection:
         cursor = connection.cursor()
         cursor.execute("CREATE TABLE IF NOT EXISTS kept (value text PRIMARY KEY)")
         cursor.execute("INSERT INTO kept VALUES (%s)", (value,))
@@ -167,7 +168,7 @@ def recalled(store):
     """What Redis, Postgres and Kafka remember."""
     with redis.Redis.from_url(store.settings.redis_url, decode_responses=True) as client:
         found = [client.get("kept")]
-    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+    with contextlib.closing(psycopg2.connect(dsn(store.settings, "owner"))) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT to_regclass('kept') IS NOT NULL")
         values = []
@@ -272,7 +273,7 @@ def trial_sink(store):
     admin = AdminClient({"bootstrap.servers": store.settings.kafka_bootstrap})
     for made in admin.create_topics([NewTopic("trial", 1, 1), NewTopic("dlq.trial", 1, 1)]).values():
         made.result(30)
-    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+    with contextlib.closing(psycopg2.connect(dsn(store.settings, "owner"))) as connection:
         connection.cursor().execute("CREATE TABLE trial (id text PRIMARY KEY, stock int CHECK (stock >= 0))")
         connection.commit()
     launcher.CONNECTORS.mkdir()
@@ -287,7 +288,7 @@ def trial_sink(store):
 
 
 def rows(store):
-    with contextlib.closing(psycopg2.connect(store.settings.postgres_dsn("owner"))) as connection:
+    with contextlib.closing(psycopg2.connect(dsn(store.settings, "owner"))) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT id, stock FROM trial ORDER BY id")
         return dict(cursor.fetchall())

@@ -9,7 +9,9 @@ import msgspec
 
 from smartshelf.audit import books, sources
 from smartshelf.audit.books import Balances, LotKey, ShelfKey
+from smartshelf.audit.cut import Cut
 from smartshelf.contracts import events as e
+from smartshelf.contracts.control import Tick
 from smartshelf.contracts.ledger import EXPIRED, Place
 from smartshelf.contracts.rows import PosLine
 from smartshelf.contracts.tables import TABLES
@@ -51,6 +53,20 @@ def test_what_was_booked_out_as_expired_is_leaving_until_staff_threw_it_away() -
     for each in told:
         facts.note(each)
     assert facts.leaving == {LOT: 2}
+
+
+def test_what_a_stage_decides_in_the_last_step_counts_with_the_next_and_is_listed_as_decided() -> None:
+    tick = Tick(store_id="S01", epoch=1, k_from=7, k=7, t=AT, cut={"wh_events": {"0": 4}}, config={})
+    facts, cut = sources.Facts(Balances("kafka")), Cut({"S01": tick}, frozenset())
+    for offset, step in enumerate((6, 7, 8), 10):
+        out = e.WhOut(
+            event_id=f"o{step}", schema_version=1, store_id="S01", timestamp=AT, source="job:restock_manager",
+            step=step, shelf_id="A", batch_code="L1", qty=step, plan_id="P", due_ts=AT,
+        )  # fmt: skip
+        facts.take_in(out, cut, "wh_events", 0, offset)
+    assert facts.balances.units(SHELF, Place.ON_THE_WAY) == 6
+    assert (facts.counted, facts.decided, facts.beyond) == (1, 1, 1)
+    assert set(facts.taken) == {("o6",), ("o7",)}, "the hash holds all that was decided"
 
 
 def test_expired_goods_of_the_backroom_are_wasted_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg2.extensions
 import pytest
 
 from smartshelf.errors import BadInput, Unavailable
@@ -20,6 +21,8 @@ def test_any_character_may_stand_in_a_password(tmp_path: Path) -> None:
     url = postgres.url(config(tmp_path, SMARTSHELF_POSTGRES_SINK_PASSWORD=password), "sink")
     assert (url.username, url.password) == ("smartshelf_sink", password)
     assert postgres.url(config(tmp_path)).password is None
+    told = postgres.dsn(config(tmp_path, SMARTSHELF_POSTGRES_SINK_PASSWORD=password), "sink")
+    assert psycopg2.extensions.parse_dsn(told)["password"] == password
 
 
 def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
