@@ -586,6 +586,8 @@ class JobProgress(Row, kw_only=True):
     batch_id: int
     #: Last complete step by store.
     steps: dict[str, int]
+    #: Step as of which its states stand, by store: behind ``steps`` while a new epoch catches up.
+    folded: dict[str, int] = {}
     #: Number of the last extra cut taken after that step, by store; none: 0.
     cuts: dict[str, int] = {}
     #: By store and stage: the last cut that was sent before this epoch. Until then the job only catches up.

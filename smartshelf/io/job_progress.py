@@ -54,8 +54,10 @@ def sent(rows: Iterable[JobProgress], stages: Iterable[str]) -> dict[str, dict[s
 
 
 def reached(rows: Iterable[JobProgress]) -> dict[str, int]:
-    """Store -> the step that every configured stage has decided, -1 before the first."""
+    """Store -> the step as of which the states of every configured stage stand, -1 before the first."""
+    jobs = in_charge(rows)
+    stands = {stage: row.steps | row.folded for stage, row in jobs.items()}
     return {
-        store: min(cuts[stage][0] if stage in cuts else -1 for stage in STAGES)
-        for store, cuts in sent(rows, STAGES).items()
+        store: min(stands.get(stage, {}).get(store, -1) for stage in STAGES)
+        for store in {store for row in jobs.values() for store in row.steps}
     }

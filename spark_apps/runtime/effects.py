@@ -174,8 +174,11 @@ class Effects:
     def _progress_after(self, rows: list[Row], checkpoint: str, batch_id: int, offsets: _Offsets) -> JobProgress:
         known = self._progress
         cuts = {store: (step, known.cuts.get(store, 0)) for store, step in known.steps.items()} if known else {}
+        is_going_on = known is not None and known.epoch == self._generation.epoch
+        folded = dict(known.folded) if known and is_going_on else dict.fromkeys(self._generation.sent, -1)
         for row in rows:
             if row.kind == "step" and row.step >= 0:
+                folded[row.store_id] = row.step
                 # A rebuild comes from behind; what was sent stays sent.
                 cuts[row.store_id] = max((row.step, row.n), cuts.get(row.store_id, (-1, 0)))
         reached = dict(self._progress.offsets) if self._progress else {}
@@ -188,6 +191,7 @@ class Effects:
             checkpoint=checkpoint,
             batch_id=batch_id,
             steps={store: step for store, (step, _) in cuts.items()},
+            folded=folded,
             cuts={store: n for store, (_, n) in cuts.items() if n},
             stages=self._generation.stages,
             sent=self._generation.sent,

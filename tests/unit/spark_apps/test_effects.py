@@ -176,6 +176,7 @@ def test_progress_never_goes_back_and_remembers_what_was_sent_before(
     known = progress_of(broker)
     assert (known.batch_id, known.steps) == (1, {"S01": 9, "S02": 4})
     assert known.offsets == {"shelf_state": {"0": 0}}
+    assert known.folded == {"S01": 3, "S02": 4, "S03": -1}, "its states come from behind"
 
 
 def test_progress_tells_extra_cuts_the_stages_and_what_was_sent_before_its_epoch(

@@ -12,6 +12,7 @@ import pytest
 
 from smartshelf.contracts.rows import JobProgress
 from smartshelf.io import job_progress
+from spark_apps.jobs import STAGES
 from spark_apps.jobs.pos_flattener import PosFlattener
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
 from spark_apps.runtime import recovery
@@ -248,6 +249,14 @@ def test_states_of_several_jobs_are_joined_from_the_last_step_that_all_brought_f
     }
     positions = Runtime.load(values["runtime"]).positions.offsets
     assert positions == {"shelf_events": {"0": 700}, "pos_transactions": {"0": 70}, "world_tasks": {"0": 5}}
+
+
+def test_a_store_has_reached_a_step_when_the_states_of_all_its_stages_stand_there() -> None:
+    whole = progress(stages=STAGES, S01=100)
+    assert job_progress.reached([whole]) == {"S01": 100}
+    assert job_progress.reached([msgspec.structs.replace(whole, folded={"S01": 40})]) == {"S01": 40}
+    assert job_progress.reached([progress(stages=STAGES[1:], S01=100)]) == {"S01": -1}
+    assert job_progress.reached([whole, progress(2, job="store:a", stages=[SHELVES], S01=90)]) == {"S01": 90}
 
 
 def test_who_is_in_charge_of_a_stage_tells_how_far_it_has_come() -> None:
