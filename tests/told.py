@@ -129,6 +129,9 @@ class Lived:
     shelf: Counter[Lot]
     backroom: Counter[Lot]
     pending: np.ndarray
+    #: Units a day and their variance, as known in the morning.
+    rate: np.ndarray
+    variance: np.ndarray
     #: At the beginning of every hour: stock before and after the refill, minutes out and alerts so far.
     hours: list[dict[str, np.ndarray]] = field(default_factory=list)
     after: Lived | None = None
@@ -143,7 +146,14 @@ class Watched(history._Store):
     def live(self, day: date, weekly: Any, *, fill: bool, last: bool) -> Any:
         if not hasattr(self, "lived"):
             type(self).lived = self.lived = []
-        now = Lived(day, self._units("shelf"), self._units("backroom"), self.pending.copy())
+        now = Lived(
+            day,
+            self._units("shelf"),
+            self._units("backroom"),
+            self.pending.copy(),
+            self.rate.copy(),
+            self.variance.copy(),
+        )
         if self.lived:
             self.lived[-1].after = now
         self.lived.append(now)

@@ -188,6 +188,35 @@ def review(
 ) -> Review:
     """How much of each product to order at a cutoff.
 
+    Parameters as of ``levels``.
+    """
+    point, level = levels(goods, policy, rate, variance, cutoff, calendar)
+    there = stock.backroom + stock.on_order
+    return Review(
+        where := position(stock.backroom - stock.perishing, stock.on_order, stock.reserved),
+        point,
+        level,
+        batches(
+            where,
+            point,
+            level,
+            goods.batch,
+            room=goods.warehouse_capacity - there + np.floor(rate * cutoff.lead),
+            still_sells=sells_in_time(rate, goods.shelf_life_days, cutoff.lead) - stock.on_shelf - there,
+        ),
+    )
+
+
+def levels(
+    goods: Goods,
+    policy: Mapping[str, Any],
+    rate: Rates,
+    variance: Rates,
+    cutoff: Interval,
+    calendar: Calendar | None = None,
+) -> tuple[Units, Units]:
+    """The reorder point and the order-up-to level of each product at a cutoff.
+
     ``policy``: the fields of a warehouse policy (``domain.policy.WAREHOUSE_DEFAULTS``), for all or by product;
     ``cutoff``: its ``interval``; ``rate`` and ``variance`` as ``smooth`` keeps them. Goods that keep longer than
     KEEPS_DAYS are ordered for KEEPS_REVIEW_DAYS, others from one cutoff to the next.
@@ -205,21 +234,7 @@ def review(
         policy["reorder_point_qty"],
     )
     review_days = np.where(keeps, KEEPS_REVIEW_DAYS, between)
-    level = order_up_to(point, rate, review_days, reserve, policy["order_up_to_qty"])
-    there = stock.backroom + stock.on_order
-    return Review(
-        where := position(stock.backroom - stock.perishing, stock.on_order, stock.reserved),
-        point,
-        level,
-        batches(
-            where,
-            point,
-            level,
-            goods.batch,
-            room=goods.warehouse_capacity - there + np.floor(rate * cutoff.lead),
-            still_sells=sells_in_time(rate, goods.shelf_life_days, cutoff.lead) - stock.on_shelf - there,
-        ),
-    )
+    return point, order_up_to(point, rate, review_days, reserve, policy["order_up_to_qty"])
 
 
 def _or_stated(derived: Any, stated: Any) -> Units:

@@ -14,10 +14,6 @@ LARGEST_DISCOUNT = 0.95
 LEAST_MARKDOWN, MOST_MARKDOWN, STEP = 0.30, 0.50, 0.05
 #: A lot is reduced on its last day of sale and the day before.
 MARKDOWN_DAYS = 1
-#: Weight of the newest day in what usually is sold: about the last week and a half counts.
-SMOOTHING = 0.2
-#: Share of a full shelf that is taken to sell in a day until a day has been seen.
-FIRST_GUESS = 0.1
 
 
 def combine(*discounts: Any) -> Shares:
@@ -44,14 +40,3 @@ def markdown(days_left: NDArray[Any], quantity: NDArray[Any], expected: Any) -> 
     depth = np.minimum(LEAST_MARKDOWN + STEP * steps, MOST_MARKDOWN)
     reduced = (quantity > 0) & (days_left >= 0) & (days_left <= MARKDOWN_DAYS)
     return np.where(reduced, np.round(depth, 2), 0.0)
-
-
-def usual_sales(before: NDArray[Any], sold: NDArray[Any]) -> Shares:
-    """Units that usually are sold in a day, after one more day; NaN as long as nothing has been sold."""
-    first = np.where(sold > 0, sold, np.nan)
-    return np.where(np.isnan(before), first, np.round(before + SMOOTHING * (sold - before), 6))
-
-
-def expected_sales(usual: NDArray[Any], maximum: NDArray[Any]) -> Shares:
-    """Units that a markdown reckons with: what is usual, or a share of a full shelf of ``maximum`` units."""
-    return np.where(np.isnan(usual), FIRST_GUESS * maximum, usual)

@@ -32,10 +32,10 @@ Past = Mapping[str, Mapping[datetime, Outcome]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a job is due and what it waits for."""
+    """When a job is due and what it waits for; ``when`` None: once, when the store has opened."""
 
     name: str
-    when: Timetable
+    when: Timetable | None
     #: Jobs whose last due time at or before this one's must have succeeded first.
     after: tuple[str, ...] = ()
     attempts: int = 4
@@ -94,8 +94,8 @@ def _next(
     schedule: Schedule, known: Mapping[str, Schedule], past: Past, since: datetime, now: datetime, clock: datetime
 ) -> Run | Skip | None:
     runs = past.get(schedule.name, {})
-    closed = max((at for at, outcome in runs.items() if settled(schedule, outcome)), default=since)
-    waiting = schedule.when.within(closed, now)
+    closed = max((at for at, outcome in runs.items() if settled(schedule, outcome)), default=None)
+    waiting = _instants(schedule, since, closed, now)
     if not waiting:
         return None
     first = waiting[0]
@@ -113,9 +113,16 @@ def _next(
     return Run(schedule.name, first, before.attempts + 1)
 
 
+def _instants(schedule: Schedule, since: datetime, closed: datetime | None, now: datetime) -> list[datetime]:
+    """Due times after ``closed``, or of a store open ``since``, up to ``now``."""
+    if schedule.when is None:
+        return [since] if closed is None else []
+    return schedule.when.within(closed or since, now)
+
+
 def _waits_for(other: Schedule, past: Past, since: datetime, at: datetime) -> str | None:
     """None: go ahead. "": wait. Otherwise why the run that needs ``other`` cannot be."""
-    its = other.when.within(since, at)
+    its = _instants(other, since, None, at)
     if not its:
         return None
     outcome = past.get(other.name, {}).get(its[-1])

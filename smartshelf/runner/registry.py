@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from smartshelf.domain.calendar import EVERY_DAY, Timetable
 from smartshelf.runner.plan import Schedule
-from smartshelf.settings import Settings
+from smartshelf.settings import Settings, settings
 
 #: Rows by (connection); raises what it likes: the run then failed with that reason.
 Work = Callable[[Connection], int]
@@ -40,8 +40,16 @@ def _calls(statement: str, *values: object) -> Work:
     return work
 
 
+def _load_history(connection: Connection) -> int:
+    # Loaded late: it brings libraries that this small process otherwise needs nothing of.
+    from smartshelf.runner import history
+
+    return history.load(connection, settings().data_dir)
+
+
 #: At night: the last receipt of the day before is hours old, so the sinks have long written it, at any speed.
 JOBS: tuple[Job, ...] = (
+    Job(Schedule("load_history", None), _load_history),
     Job(
         Schedule("star_schema", Timetable(EVERY_DAY, time(4)), newest_only=True),
         _calls("select analytics.refresh_star()"),

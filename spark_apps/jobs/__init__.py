@@ -57,12 +57,11 @@ def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
     weekly = read_weekly(config.data_dir / OFFERS, config.sim_start)
     closing = read_closing(config.data_dir / CLOSING)
+    learnt = {store: past.demand() for store, past in closing.items()}
     chosen: dict[str, Stage[Any]] = {
-        WarehouseAlerts.name: WarehouseAlerts(
-            {store: past.demand() for store, past in closing.items()}, config.calendar
-        ),
+        WarehouseAlerts.name: WarehouseAlerts(learnt, config.calendar),
         SupplierManager.name: SupplierManager(config.calendar),
-        DailyDiscounts.name: DailyDiscounts(weekly),
+        DailyDiscounts.name: DailyDiscounts(weekly, learnt, config.calendar),
         ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
         DailyFeatures.name: DailyFeatures(weekly, closing, config.calendar),
     }

@@ -16,9 +16,11 @@ import numpy as np
 from smartshelf.contracts import events as e
 from smartshelf.contracts.rows import DailyDiscount
 from smartshelf.domain import pricing
+from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, day_of
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rates import DemandRates, Opening
 from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import Deciding, gone, lead, row, task
 
@@ -32,9 +34,7 @@ Weekly = Mapping[str, Mapping[str, Mapping[str, float]]]
 class State(msgspec.Struct):
     #: Today as days since 1970.
     day: int = -1
-    #: Shelf -> units sold today, and units that usually are sold in a day.
-    sold: dict[str, int] = {}
-    rate: dict[str, float] = {}
+    rates: DemandRates = msgspec.field(default_factory=DemandRates)
     #: Day (ISO) -> (shelf, batch) discounted on it, until their rows leave the topic.
     given: dict[str, list[tuple[str, str]]] = {}
 
@@ -43,17 +43,23 @@ class DailyDiscounts(Deciding[State]):
     """One discount for each lot and day; it is not changed during the day."""
 
     name: ClassVar = "daily_discounts"
-    facts: ClassVar = frozenset({"pos_transactions"})
     books: ClassVar = True
     made: ClassVar = State
+    version: ClassVar = 2
 
-    def __init__(self, weekly: Weekly | None = None) -> None:
-        """``weekly``: the promotion file; fixed for the life of a store, like its opening stock."""
-        self._weekly = weekly or {}
+    def __init__(
+        self,
+        weekly: Weekly | None = None,
+        rates: Mapping[str, Opening] | None = None,
+        calendar: Calendar | None = None,
+    ) -> None:
+        """``weekly``: the promotion file; ``rates``: what each store's history has learnt; fixed for its life."""
+        self._weekly, self._rates, self._calendar = weekly or {}, rates or {}, calendar or Calendar()
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
+        state.rates.follow(self._rates.get(step.scope.store_id, {}), self._calendar, config, step, books)
         if step.n:
             # Nothing is sold and no lot moves while the clock stands.
             return state, []
@@ -65,20 +71,10 @@ class DailyDiscounts(Deciding[State]):
             rows = lots.expiring(LotPlace.STORE, state.day + pricing.MARKDOWN_DAYS)
         else:
             rows = [row for shelf in books.touched for row in lots.index.rows_of.get(shelf, ())]
-        for fact in facts:
-            if isinstance(fact, e.PosTransaction):
-                for line in fact.items:
-                    state.sold[line.shelf_id] = state.sold.get(line.shelf_id, 0) + line.quantity
         return state, outputs + self._mark_down(state, config, step, books, rows)
 
     def _new_day(self, state: State, step: Step) -> list[Output]:
-        """What was sold yesterday is taken into what usually is."""
-        if state.day >= 0 and step.k > 0:
-            shelves = sorted({*state.rate, *state.sold})
-            sold = np.array([state.sold.get(shelf, 0) for shelf in shelves])
-            before = np.array([state.rate.get(shelf, np.nan) for shelf in shelves])
-            state.rate = dict(zip(shelves, pricing.usual_sales(before, sold).tolist(), strict=True))
-        state.sold = {}
+        """Offers that begin and end with the day."""
         state.day = day_of(step.at.date().isoformat())
         last = (step.at - FORGET_AFTER).date().isoformat()
         outputs = [
@@ -120,11 +116,9 @@ class DailyDiscounts(Deciding[State]):
         outputs: list[Output] = []
         for at in np.flatnonzero(close).tolist():
             lot = lots.shelf_ids[rows[at]], lots.batch_codes[rows[at]]
-            profile = config.profiles.get(lot[0])
-            if profile is None or lot[1] == UNKNOWN_LOT or lot in given:
+            if lot[0] not in config.profiles or lot[1] == UNKNOWN_LOT or lot in given:
                 continue
-            usual = np.array([state.rate.get(lot[0], np.nan)])
-            expected = pricing.expected_sales(usual, np.array([profile.maximum_stock]))
+            expected, _ = state.rates.columns(lot[:1])
             discount = float(pricing.markdown(left[[at]], units[[at]], expected)[0])
             given.append(lot)
             outputs += _give(step, *lot, discount)

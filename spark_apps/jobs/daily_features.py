@@ -16,19 +16,21 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
 from smartshelf.contracts.rows import Availability, ShelfDailyFeature, key_json
-from smartshelf.domain import alerts, availability, features, pricing
+from smartshelf.domain import alerts, availability, features, ordering, pricing
 from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.lots import NO_DATE, LotPlace, date_of, day_of
 from smartshelf.io.closing import Closing
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rates import DemandRates
 from spark_apps.runtime.stage import Output, Stage, Step
 from spark_apps.runtime.writing import gone, row
 
@@ -58,7 +60,6 @@ _COLUMNS: dict[str, tuple[np.dtype[Any], Any]] = {
     "was_alerted": (np.dtype("?"), False),
     "is_short": (np.dtype("?"), False),
     "discount": (np.dtype("<f8"), 0.0),
-    "usual": (np.dtype("<f8"), np.nan),
     "reorder_point": (np.dtype("<i4"), NO_POINT),
 }
 #: Columns that begin anew every day.
@@ -104,6 +105,7 @@ class State:
         default_factory=lambda: {name: np.zeros(0, kind) for name, (kind, _) in _COLUMNS.items()}
     )
     past: bytes = _NO_PAST
+    rates: DemandRates = field(default_factory=DemandRates)
     #: The first day that the store lives; NO_DAY before its first step.
     first_day: int = -1
     #: Whether the store has lived today's opening.
@@ -131,21 +133,28 @@ class DailyFeatures(Stage[State]):
     ) -> None:
         """``weekly``: the promotion file; ``closing``: each store's last days of history; fixed for its life."""
         self._weekly, self._closing = weekly or {}, closing or {}
+        self._learnt = {store: past.demand() for store, past in self._closing.items()}
         self._calendar = calendar or Calendar()
 
     def new(self) -> State:
         return State()
 
     def load(self, data: bytes) -> State:
-        columns, *rest = codec.unpack(data, FORMAT, self.name)
-        state = State({name: np.frombuffer(raw, _COLUMNS[name][0]).copy() for name, raw in columns.items()}, *rest)
+        columns, past, rates, *rest = codec.unpack(data, FORMAT, self.name)
+        state = State(
+            {name: np.frombuffer(raw, _COLUMNS[name][0]).copy() for name, raw in columns.items()},
+            past,
+            msgspec.msgpack.decode(rates, type=DemandRates),
+            *rest,
+        )
         state.told = {int(day): [(hour, aisle) for hour, aisle in told] for day, told in state.told.items()}
         return state
 
     def dump(self, state: State) -> bytes:
         columns = {name: column.tobytes() for name, column in state.columns.items()}
         told = {str(day): of_day for day, of_day in state.told.items()}
-        rest = [state.past, state.first_day, state.has_opened, state.people, state.open_steps, told]
+        rates = msgspec.msgpack.encode(state.rates)
+        rest = [state.past, rates, state.first_day, state.has_opened, state.people, state.open_steps, told]
         return codec.pack(FORMAT, [columns, *rest])
 
     def advance(
@@ -158,9 +167,12 @@ class DailyFeatures(Stage[State]):
         day.stand_open()
         day.count(facts)
         day.look()
+        state.rates.follow(self._learnt.get(step.scope.store_id, {}), self._calendar, config, step, books)
         outputs: list[Output] = []
         if self._calendar.opening.within(step.since, step.at):
             day.open(self._offers(step.scope.store_id, step.at.date()))
+        for cutoff in self._calendar.cutoff.within(step.since, step.at):
+            day.review(cutoff)
         if step.at.hour != step.since.hour:
             outputs += day.close_hour()
         if step.at.date() != step.since.date():
@@ -276,12 +288,21 @@ class _Day:
         for shelf_id, discount in offers.items():
             if shelf_id in self.book.row_of:
                 weekly[self.book.row_of[shelf_id]] = discount
-        maximum = np.zeros(len(self.book.shelf_ids))
-        for shelf_id, profile in self.config.profiles.items():
-            maximum[self.book.row_of[shelf_id]] = profile.maximum_stock
+        shelves, expected = self._shelves(), np.zeros(len(self.book.shelf_ids))
+        expected[self._rows(shelves)], _ = self.state.rates.columns(shelves)
         units, left = self._lots((LotPlace.STORE,), self.step.at.date())
-        expected = pricing.expected_sales(self.now["usual"], maximum)
         self.now["discount"] = pricing.combine(weekly, features.mean_markdown(units, left, expected))
+
+    def review(self, cutoff: datetime) -> None:
+        """The reorder points of a cutoff."""
+        shelves, rules = self._shelves(), self.config.rules
+        ruled = [rules.row_of[shelf] for shelf in shelves]
+        policy = {name: column[ruled] for name, column in rules.warehouse.items()}
+        interval = ordering.interval(cutoff, self.calendar)
+        point, _ = ordering.levels(
+            rules.goods.take(ruled), policy, *self.state.rates.columns(shelves), interval, self.calendar
+        )
+        self.now["reorder_point"][self._rows(shelves)] = point
 
     def _lots(self, places: Sequence[LotPlace], day: date) -> tuple[Column, Column]:
         """Units and days left on ``day`` of every lot with a date, as (shelves, lots)."""
@@ -427,7 +448,6 @@ class _Day:
     def begin_anew(self) -> None:
         """A new day: nothing has happened yet."""
         state, now = self.state, self.now
-        now["usual"] = pricing.usual_sales(now["usual"], now["sold"])
         for name in _OF_TODAY:
             now[name] = np.zeros_like(now[name])
         now["was_alerted"] = now["alert_is_open"].copy()

@@ -44,7 +44,8 @@ def week(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     lived = Folder(folder / "facts")
     process = Process(config, lived.keep)
     # An hour after a cutoff: orders are on their way.
-    process.live((DAYS * 24 + 6) * 3600 // config.step_seconds)
+    last_step = (DAYS * 24 + 6) * 3600 // config.step_seconds
+    process.live(last_step)
     lived.states(process.rows)
     lived.close()
     with database_of_its_own(servers) as own:
@@ -53,6 +54,9 @@ def week(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with postgres.connect(loaded) as connection, connection.cursor() as cursor:
             reference.load(connection, folder / "db_csv")
             into_postgres(lived.folder, connection)
+            # What stages write in a step counts in the next one: the states do not know of it yet.
+            cursor.execute("delete from ops.wh_events where step >= %s", (last_step,))
+            cursor.execute("delete from ops.shelf_movements where step >= %s", (last_step,))
             cursor.execute("select analytics.refresh_star(), analytics.refresh_weekly()")
             # As autovacuum does in a store that lives.
             cursor.execute("analyze")

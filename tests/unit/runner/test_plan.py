@@ -29,6 +29,16 @@ def test_nothing_is_due_before_the_first_due_time_after_the_opening() -> None:
     assert due([DAILY], {}, OPENED, at(2), CLOCK) == [Run("daily", at(2), 1)]
 
 
+def test_what_is_done_once_is_due_when_the_store_has_opened_and_never_again() -> None:
+    once = Schedule("once", None, attempts=2)
+    assert due([once], {}, OPENED, OPENED, CLOCK) == [Run("once", OPENED, 1)]
+    assert due([once], {"once": {OPENED: Outcome("running", 1)}}, OPENED, at(9), CLOCK) == [Run("once", OPENED, 2)]
+    assert due([once], {"once": {OPENED: DONE}}, OPENED, at(9), CLOCK) == []
+    assert due([once], {"once": {OPENED: Outcome("failed", 2, CLOCK)}}, OPENED, at(9), CLOCK) == []
+    after = Schedule("after", DAILY.when, after=("once",))
+    assert due([after, once], {"once": {OPENED: DONE}}, OPENED, at(2), CLOCK) == [Run("after", at(2), 1)]
+
+
 def test_a_run_that_is_done_is_not_due_again() -> None:
     assert due([DAILY], {"daily": days(2)}, OPENED, at(2, 23), CLOCK) == []
 

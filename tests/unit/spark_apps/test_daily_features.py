@@ -14,10 +14,11 @@ from data import history, panel
 from data.catalogue import Profiles, expand, load_catalogue
 from data.discounts import WeeklyDiscounts, weekly_discounts
 from smartshelf.contracts import events as e
-from smartshelf.contracts.rows import ShelfDailyFeature, ShelfProfile
+from smartshelf.contracts.rows import DailyDiscount, ShelfDailyFeature, ShelfProfile
 from smartshelf.domain import features, restock
 from smartshelf.domain.policy import SHELF_DEFAULTS
 from smartshelf.io.closing import DAILY, Closing
+from spark_apps.jobs.daily_discounts import DailyDiscounts
 from spark_apps.jobs.daily_features import DailyFeatures
 from spark_apps.jobs.refill_bridge import RefillBridge
 from spark_apps.jobs.restock_manager import RestockManager
@@ -72,7 +73,8 @@ def both() -> Both:
         patch.setattr(history, "_Store", Watched)
         past = history.live_until(start, PROFILES, POPULARITY, offers, seed=SEED, store_id=STORE, days=DAYS)
     lived = Watched.lived[past.warm_up + FROM :][:3]
-    before = replace(past, days=FROM, recorded={n: grid[: past.warm_up + FROM] for n, grid in past.recorded.items()})
+    recorded = {name: grid[: past.warm_up + FROM] for name, grid in past.recorded.items()}
+    before = replace(past, days=FROM, recorded=recorded, rate=lived[0].rate, variance=lived[0].variance)
     stage = DailyFeatures(as_mapping(offers), {STORE: panel.closing(PROFILES, before)})
     midnight = datetime.combine(lived[0].day, datetime.min.time(), UTC)
     told = Told(midnight, as_rows(PROFILES), stage)
@@ -92,10 +94,7 @@ def both() -> Both:
     return Both(told, generated, set(PROFILES.shelf_id[~partly].tolist()))
 
 
-LATER = ("discount", "wh_reorder_point_qty", "alerts_last_30d_wh", "is_warehouse_alert")
-
-
-@pytest.mark.parametrize("name", [name for name in panel.SCHEMA.names if name not in ONLY_IN_HISTORY + LATER])
+@pytest.mark.parametrize("name", [name for name in panel.SCHEMA.names if name not in ONLY_IN_HISTORY])
 def test_a_live_days_row_is_what_history_would_write_for_its_events(both: Both, name: str) -> None:
     assert len(both.generated) == 3 * len(PROFILES)
     compared, wrong = 0, {}
@@ -214,6 +213,33 @@ def test_as_many_alerts_are_counted_as_the_alert_engine_opens() -> None:
     rows = [row for row in loop.sent(ShelfDailyFeature) if row.feature_date == "2026-01-02"]
     assert {row.shelf_id: row.alerts_last_30d_shelf for row in rows} == {shelf: opened[shelf] for shelf in shelves}
     assert opened.total() > 5
+
+
+def test_the_discount_of_a_shelf_is_what_the_tills_were_told_over_its_units() -> None:
+    weekly = {STORE: {"2025-12-29": {A: 0.25}}}
+    stages = (DailyDiscounts(weekly), DailyFeatures(weekly))
+    loop = Loop(stages, worlds.small_body(shelves=2, visits=0.0)).live(4 * worlds.DAY_STEPS)
+    told = {
+        (row.shelf_id, row.discount_date): row.discount for row in loop.sent(DailyDiscount) if row.batch_code != "*"
+    }
+    rows = {(row.shelf_id, row.feature_date): row for row in loop.sent(ShelfDailyFeature)}
+    assert rows[B, "2026-01-03"].discount == 0
+    # 25 of 40 units expire on the next day.
+    marked_down = 25 / 40 * told[B, "2026-01-04"]
+    assert rows[B, "2026-01-04"].discount == pytest.approx(marked_down, abs=1e-4)
+    assert rows[A, "2026-01-04"].discount == pytest.approx(1 - 0.75 * (1 - marked_down), abs=1e-4)
+    assert not rows[B, "2026-01-03"].is_discounted
+    assert rows[A, "2026-01-01"].is_discounted_next_7d
+    assert not rows[A, "2026-01-04"].is_discounted_next_7d, "the week ends with the day"
+
+
+def test_without_history_a_reorder_point_is_known_from_the_first_cutoff_on() -> None:
+    told = few()  # a Thursday: orders go out at noon
+    told.live(clock(0, 0, day=2))
+    assert told.day(A, "2026-01-01")["wh_reorder_point_qty"] > 0
+    late = few(clock(13), every=1_440).live(clock(0, 0, day=3))
+    row = late.day(A, "2026-01-02")
+    assert (row["wh_reorder_point_qty"], row["is_warehouse_alert"]) == (None, False)
 
 
 def test_what_a_store_without_history_cannot_know_is_null_until_it_does() -> None:
