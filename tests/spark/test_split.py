@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,7 @@ def test_three_processes_decide_what_one_decides_and_one_goes_on_from_there(
     for process, jobs in zip(split_store, SPLIT, strict=True):
         process.start(jobs)
         # One after the other: Spark gives a Python worker ten seconds to start, whatever else the machine does.
-        process.until(lambda process=process: " ready" in process.said(), "it to be ready")
+        process.until(partial(_is_ready, process), "it to be ready")
     store.until_step(patience=400, S01=SPLIT_UNTIL)
     print(f"split over three processes: {SPLIT_UNTIL} steps in {time.monotonic() - begun:.0f} s")
     assert [process.stop() for process in split_store] == [0, 0, 0]
@@ -85,6 +86,10 @@ def test_three_processes_decide_what_one_decides_and_one_goes_on_from_there(
     for stage in STAGES:
         cuts = [(mark.k, mark.n) for mark in store.done()["S01"] if mark.stage == stage]
         assert cuts == sorted(set(cuts)), f"{stage} says a step done once"
+
+
+def _is_ready(process: SparkStore) -> bool:
+    return " ready" in process.said()
 
 
 def _hash(store: SparkStore) -> str:
