@@ -30,6 +30,8 @@ STORE_SIDE = "shelf_alerts,restock_manager,refill_bridge"
 SPLIT = (STATES, STORE_SIDE, ",".join(name for name in STAGES if name not in f"{STATES},{STORE_SIDE}".split(",")))
 #: Three hours, and half an hour more after the split has changed.
 SPLIT_UNTIL, UNTIL = 180, 210
+#: The world waits here for stages that have not said anything.
+GATE = 5
 
 
 class Recorded(Process):
@@ -62,13 +64,16 @@ def test_three_processes_decide_what_one_decides_and_one_goes_on_from_there(
     split_store: list[SparkStore], tmp_path: Path
 ) -> None:
     store, truth = split_store[0], Recorded(tmp_path / "data")
-    truth.live(SPLIT_UNTIL)
-    store.feed.feed(truth, ticks_per_transaction=20)  # type: ignore[arg-type]  # it has what a log has
-    begun = time.monotonic()
+    # As in a store that lives: no stage may be further behind the world than the gate allows.
+    truth.live(GATE)
+    store.feed.feed(truth)  # type: ignore[arg-type]  # it has what a log has
     for process, jobs in zip(split_store, SPLIT, strict=True):
         process.start(jobs)
         # One after the other: Spark gives a Python worker ten seconds to start, whatever else the machine does.
         process.until(partial(_is_ready, process), "it to be ready")
+    truth.live(SPLIT_UNTIL)
+    store.feed.feed(truth, ticks_per_transaction=20)  # type: ignore[arg-type]
+    begun = time.monotonic()
     store.until_step(patience=400, S01=SPLIT_UNTIL)
     print(f"split over three processes: {SPLIT_UNTIL} steps in {time.monotonic() - begun:.0f} s")
     assert [process.stop() for process in split_store] == [0, 0, 0]
