@@ -23,6 +23,7 @@ from smartshelf.contracts.events import Count, DeadLetter, Event, Evidence, Remo
 from smartshelf.contracts.ledger import EXPIRED, Place
 from smartshelf.contracts.render import arrow
 from smartshelf.contracts.render.columns import columns
+from smartshelf.contracts.rows import MirrorRow
 from smartshelf.contracts.tables import TABLES, Table
 from smartshelf.contracts.topics import FACTS, TOPICS, Topic
 from smartshelf.domain import ledger
@@ -250,9 +251,9 @@ def rows_in_postgres(config: Settings, table: Table) -> Rows:
     engine = postgres.engine(config, "analyst", "audit")
     try:
         with engine.connect() as connection:
-            # Rows of epoch 0 are generated history, which no stage has sent.
-            sent = sa.text(f"select {columns} from {table.full_name} where epoch > 0")
-            rows = connection.execute(sent).mappings().all()
+            # Rows of epoch 0 are generated history, which no stage has sent; facts have no epoch.
+            sent = " where epoch > 0" if issubclass(table.row, MirrorRow) else ""
+            rows = connection.execute(sa.text(f"select {columns} from {table.full_name}{sent}")).mappings().all()
     except sa.exc.OperationalError as failed:
         raise Unavailable("Postgres does not answer", value=str(failed.orig).strip()) from failed
     finally:

@@ -171,7 +171,8 @@ class StoreEngine:
 
     def _load(self, stage: Stage[Any]) -> Any:
         data = self._loaded.get(f"stage:{stage.name}")
-        return stage.new() if data is None else stage.load(data)
+        # A stage that kept nothing in an earlier version left nothing behind, too.
+        return stage.load(data) if data else stage.new()
 
     def rebuilt(self, past: Past) -> None:
         """Say that the state given is one that was brought forward into a new epoch.
