@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -45,7 +46,8 @@ def test_every_row_is_in_its_topic_under_the_json_object_of_its_primary_key(conn
         lambda: found if len(found := latest(connected, topic)) >= expected else None, f"all rows of {topic}"
     )
     assert len(rows) == expected
-    assert all(key == key_json(type(row), row) for key, row in rows.items())
+    # Connect writes characters beyond the first 65,536 as escapes: compare what the keys say.
+    assert all(json.loads(key) == json.loads(key_json(type(row), row)) for key, row in rows.items())
 
 
 def test_a_profile_arrives_as_it_stands_in_postgres(connected: Servers) -> None:
