@@ -38,6 +38,7 @@ def unpack(data: bytes, newest: int, what: str, upgrades: Upgrades | None = None
         raise SmartShelfError(
             f"The state '{what}' has a format that this version of the code does not read",
             value=version,
-            remedy=f"It reads up to {newest}: start the version that wrote it, or rebuild (spark_apps/README.md).",
+            remedy=f"It reads up to {newest}. Start the version that wrote it, or have the state built anew from the "
+            "facts: SMARTSHELF_EPOCH one higher for one start (spark_apps/README.md, When a checkpoint is lost).",
         )
     return body
