@@ -33,9 +33,14 @@ JOB = "store"
 
 
 def job_name(stages: Sequence[Stage[Any]]) -> str:
-    """The job's name in job_progress and as transactional.id: ``store``, or its stages when they are split."""
-    names = [stage.name for stage in stages]
-    return JOB if tuple(names) == CONFIGURED else f"{JOB}:{'+'.join(names)}"
+    """The job's name in job_progress, as transactional.id and of its checkpoint; short, whatever the split.
+
+    ``store``, or when stages are split its first stage and what tells it from any other split.
+    """
+    first, *others = names = tuple(stage.name for stage in stages)
+    if names == CONFIGURED:
+        return JOB
+    return f"{JOB}:{first}" + (f"+{len(others)}-{stable_id('job', *names)[:8]}" if others else "")
 
 
 def upstream_of(stages: Sequence[Stage[Any]]) -> tuple[str, ...]:
