@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.contracts.types import Id
 from smartshelf.errors import Fenced, SettingError, Unavailable
 from spark_apps import jobs, queries, session, store
 from spark_apps.queries import Query, QueryFailed, StartAgain
@@ -55,7 +57,11 @@ def test_no_stage_reads_the_simulations_truth() -> None:
 
 def test_all_stages_together_are_the_job_store_and_fewer_have_their_own_identity() -> None:
     assert store.job_name(jobs.STAGES) == "store"
-    assert store.job_name(()) != "store"
+    splits = [jobs.STAGES[first:last] for first in range(3) for last in range(first + 1, len(jobs.STAGES))]
+    names = [store.job_name(stages) for stages in splits]
+    assert len({"store", *names}) == len(splits) + 1
+    for name in names:
+        msgspec.convert(name, Id)
 
 
 def test_comments_and_blank_lines_are_no_settings() -> None:
