@@ -173,12 +173,10 @@ def choose(
     SmartShelfError when a new one would have to be built from facts that Kafka no longer holds.
     """
     names = tuple(stage.name for stage in stages)
-    formats = handover.formats(stages)
     latest = checkpoints.latest()
     if latest is None and not known.sent(names) and not _now(known):
-        return checkpoints.begin(
-            Generation(epoch=epoch, because="first start", stages=names, formats=formats, starting=starting)
-        )
+        first = Generation(epoch=epoch, because="first start", stages=names, formats=handover.formats(stages))
+        return checkpoints.begin(msgspec.structs.replace(first, starting=starting))
     mine = known.jobs.get(job)
     charge = job_progress.in_charge(known.jobs.values())
     reached = max([row.epoch for stage, row in charge.items() if stage in names] + [mine.epoch if mine else 0])
@@ -186,7 +184,7 @@ def choose(
     if latest is not None and epoch > highest:
         reason: str | None = f"the epoch was raised to {epoch}"
     else:
-        reason = _changed(job, names, known, latest, reached, formats)
+        reason = _changed(job, stages, known, latest, reached)
         if reason is None:
             reason = "its checkpoint is gone" if latest is None else None
         if reason is None and latest is not None:
@@ -199,16 +197,11 @@ def choose(
 
 
 def _changed(
-    job: str,
-    names: tuple[str, ...],
-    known: Known,
-    latest: Generation | None,
-    reached: int,
-    formats: Mapping[str, int],
+    job: str, stages: Sequence[Stage[Any]], known: Known, latest: Generation | None, reached: int
 ) -> str | None:
     """What is other than when the stages of this job were run last, in a sentence; None when nothing is."""
-    is_begun = latest is not None and latest.epoch > reached
-    if latest is not None and is_begun and latest.stages == names and latest.sent == known.sent(names):
+    names, formats = tuple(stage.name for stage in stages), handover.formats(stages)
+    if latest is not None and latest.epoch > reached and latest.stages == names and latest.sent == known.sent(names):
         # Begun for just this, and killed before its first batch.
         return _other_formats(latest, formats)
     charge = job_progress.in_charge(known.jobs.values())
