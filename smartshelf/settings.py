@@ -251,7 +251,9 @@ def known_settings() -> set[str]:
 def _refuse_retired(given: Mapping[str, str]) -> None:
     for name, instead in REPLACED.items():
         if name in given:
-            raise SettingError(f"The setting {name} does not exist any more", value=given[name], remedy=f"Use {instead}.")
+            raise SettingError(
+                f"The setting {name} does not exist any more", value=given[name], remedy=f"Use {instead}."
+            )
 
 
 def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:

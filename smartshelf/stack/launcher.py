@@ -66,12 +66,14 @@ def up(*, only: Collection[str] = (), without: Collection[str] = ()) -> Store:
     return store
 
 
-def opened() -> Store:
-    """The running store of this environment; Unavailable when it does not run."""
+@contextmanager
+def opened() -> Iterator[Store]:
+    """The running store of this environment, for this command alone; Unavailable when it does not run."""
     layout = Layout.of(settings_module.load())
     if not Supervisor(layout).is_running():
         raise Unavailable("The store is not running", remedy="Start it with `make up` (or `smartshelf up`).")
-    return _opened(layout)
+    with _alone(layout):
+        yield _opened(layout)
 
 
 def is_elsewhere() -> bool:
@@ -94,7 +96,7 @@ def _opened(layout: Layout) -> Store:
 
 def _configure(layout: Layout, services: Mapping[str, Service]) -> Path:
     file = layout.run / "supervisord.conf"
-    environment.write_private(file, supervision.configuration(layout, services.values(), {}))
+    environment.write_private(file, supervision.configuration(layout, services.values()))
     return file
 
 
@@ -331,35 +333,40 @@ def _stop_one(supervisor: Supervisor, name: str) -> None:
 
 def down() -> bool:
     """Stop the store so that the next ``up`` goes on where it was; False when it did not run."""
-    layout = Layout.of(settings_module.load())
+    current = settings_module.load()
+    layout = Layout.of(current)
+    with _alone(layout):
+        return _down(current, layout)
+
+
+def _down(current: Settings, layout: Layout) -> bool:
     supervisor = Supervisor(layout)
     if not supervisor.is_running():
         orphans = supervision.left_over(layout)
         supervision.end(orphans, seconds=30)
         return bool(orphans)
-    with _alone(layout):
-        names = list(supervisor.processes())
-        stop(Store(settings_module.load(), layout, supervisor, {}), names)
-        supervisor.stop_daemon()
+    stop(Store(current, layout, supervisor, {}), list(supervisor.processes()))
+    supervisor.stop_daemon()
     return True
 
 
 def reset() -> int:
     """Stop the store and delete everything it has lived through, programs excepted; returns the new epoch."""
-    down()
     current = settings_module.load()
     layout = Layout.of(current)
     layout.create()
-    postgres.forget(layout, postgres.locate(layout))
-    for folder in (layout.state, layout.run, layout.logs):
-        shutil.rmtree(folder, ignore_errors=True)
-    # The folder of the tables has a committed README; only tables and checkpoints are state.
-    for folder in (current.delta_root, current.checkpoints):
-        for table in folder.iterdir() if folder.is_dir() else ():
-            if table.is_dir():
-                shutil.rmtree(table)
-    environment.path(layout).unlink(missing_ok=True)
-    return environment.raise_epoch(layout)
+    with _alone(layout):
+        _down(current, layout)
+        postgres.forget(layout, postgres.locate(layout))
+        for folder in (layout.state, layout.run, layout.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        # The folder of the tables has a committed README; only tables and checkpoints are state.
+        for folder in (current.delta_root, current.checkpoints):
+            for table in folder.iterdir() if folder.is_dir() else ():
+                if table.is_dir():
+                    shutil.rmtree(table)
+        environment.path(layout).unlink(missing_ok=True)
+        return environment.raise_epoch(layout)
 
 
 def tail(path: Path, lines: int) -> str:
@@ -374,6 +381,7 @@ def tail(path: Path, lines: int) -> str:
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
     """One command at a time changes a store."""
+    layout.home.mkdir(parents=True, exist_ok=True)
     with (layout.home / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """The launcher's commands on a store that does not run."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ def run(tmp_path):
             [sys.executable, "-m", "smartshelf.stack", *arguments],
             capture_output=True,
             text=True,
+            stdin=subprocess.DEVNULL,
             env={**os.environ, "SMARTSHELF_HOME": str(tmp_path / "a home"), **environ},
         )
 
@@ -42,6 +44,25 @@ def test_services_of_a_stopped_store_cannot_be_changed(run, command):
     done = run(*command)
     assert done.returncode == 2
     assert done.stderr == "The store is not running. Start it with `make up` (or `smartshelf up`).\n"
+
+
+def test_a_reset_that_nobody_can_confirm_deletes_nothing(run, tmp_path):
+    table = tmp_path / "delta" / "raw"
+    table.mkdir(parents=True)
+    done = run("reset", SMARTSHELF_DELTA=str(table.parent))
+    assert (done.returncode, table.is_dir()) == (2, True)
+    assert done.stderr.endswith("Say so with --yes.\n")
+
+
+@pytest.mark.parametrize("command", [("down",), ("reset", "--yes")])
+def test_a_store_that_another_command_is_starting_is_left_alone(run, command, tmp_path):
+    home = tmp_path / "a home"
+    home.mkdir()
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run(*command, SMARTSHELF_DELTA=str(tmp_path / "delta"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Another command is starting or stopping this store.")
 
 
 def test_a_wrong_setting_is_named_with_its_value_and_without_stack_trace(run):
