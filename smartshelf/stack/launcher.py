@@ -21,7 +21,7 @@ from smartshelf.service import ready_file
 from smartshelf.settings import CHECKOUT, Settings
 from smartshelf.stack import environment, graph, kafka, ports, postgres, probes, progress, provision, supervision
 from smartshelf.stack.graph import DRAIN_ORDER, Service
-from smartshelf.stack.layout import CONF, Layout
+from smartshelf.stack.layout import CONF, Layout, make_own
 from smartshelf.stack.provision import Provision
 from smartshelf.stack.supervision import Supervisor
 
@@ -125,7 +125,9 @@ def _prepared(layout: Layout) -> Store:
 
 def _choose_ports(layout: Layout) -> dict[str, int]:
     """Ports that neither a server listens on nor another store of this user is about to."""
-    folder = Path(tempfile.gettempdir()) / f"smartshelf-{os.getuid()}" / "ports"
+    own = Path(tempfile.gettempdir()) / f"smartshelf-{os.getuid()}"
+    make_own(own)
+    folder = own / "ports"
     with ports.claims(folder):
         others = ports.claimed(folder, layout.home, _lives)
         chosen = ports.choose(

@@ -9,7 +9,7 @@ import pytest
 
 from smartshelf.errors import SettingError, SmartShelfError
 from smartshelf.stack import debian, java, programs, provision, wheels
-from smartshelf.stack.layout import SOCKET_PATH_LIMIT, UNUSABLE, Layout, open_to_everyone
+from smartshelf.stack.layout import SOCKET_PATH_LIMIT, UNUSABLE, Layout, make_own, open_to_everyone
 
 
 def script(path, text):
@@ -107,6 +107,16 @@ def test_a_disk_that_fills_up_meanwhile_is_one_sentence(tmp_path):
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
     with pytest.raises(PermissionError), provision.full_disk_told(tmp_path):
         raise PermissionError(errno.EACCES, "no")
+
+
+def test_a_shared_place_gives_a_folder_for_this_user_alone_or_none(tmp_path):
+    make_own(tmp_path / "new")
+    (tmp_path / "open").mkdir(mode=0o777)
+    make_own(tmp_path / "open")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "open")] == [0o700, 0o700]
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "new")
+    with pytest.raises(SettingError, match="belongs to somebody else"):
+        make_own(tmp_path / "elsewhere")
 
 
 def test_a_long_path_gets_its_socket_elsewhere():
