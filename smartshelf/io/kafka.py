@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -218,14 +219,39 @@ def read_all(
 
     ``only``: these partitions. Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
     """
-    reader = consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
+    reader = _reader(bootstrap)
     try:
         there = range(partition_counts(reader).get(topic, 0))
-        open_partitions = {p for p in there if only is None or p in only}
         begin = start or {}
-        reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in sorted(open_partitions)])
+        parts = [TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in there if only is None or p in only]
+        yield from _to_the_ends(reader, parts, timeout)
+    finally:
+        reader.close()
+
+
+def count_records(bootstrap: str, starts: Iterable[TopicPartition], timeout: float = 10.0) -> Counter[str]:
+    """Committed records by topic from these offsets on: fewer than the offsets, of which each commit mark takes one.
+
+    Raises Unavailable like ``read_all``.
+    """
+    reader = _reader(bootstrap)
+    try:
+        return Counter(message.topic() for message in _to_the_ends(reader, list(starts), timeout))
+    finally:
+        reader.close()
+
+
+def _reader(bootstrap: str) -> Consumer:
+    return consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
+
+
+def _to_the_ends(reader: Consumer, parts: list[TopicPartition], timeout: float) -> Iterator[Message]:
+    """The records of these partitions from their offsets up to the ends they have now."""
+    unread = {(part.topic, part.partition) for part in parts}
+    try:
+        reader.assign(parts)
         deadline = time.monotonic() + timeout
-        while open_partitions:
+        while unread:
             # It waits for all it was asked for, or so long: the end of a topic would cost it every time.
             for message in reader.consume(1_000, timeout=0.05):
                 deadline = time.monotonic() + timeout
@@ -233,15 +259,15 @@ def read_all(
                 if error is None:
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    open_partitions.discard(message.partition())
+                    unread.discard((message.topic(), message.partition()))
                 elif not error.retriable():
                     raise KafkaException(error)
             if time.monotonic() > deadline:
-                raise Unavailable(f"Kafka did not deliver the rest of topic {topic}", value=bootstrap)
+                names = ", ".join(sorted({topic for topic, _ in unread}))
+                raise Unavailable(f"Kafka did not deliver the rest of {names} within {timeout:.0f} s")
     except KafkaException as failed:
-        raise Unavailable(f"Topic {topic} cannot be read", value=str(failed)) from failed
-    finally:
-        reader.close()
+        names = ", ".join(sorted({part.topic for part in parts}))
+        raise Unavailable(f"Kafka does not let {names} be read", value=str(failed)) from failed
 
 
 def read_latest(bootstrap: str, topic: str, timeout: float = 60.0) -> dict[bytes, bytes]:

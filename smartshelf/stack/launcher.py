@@ -307,7 +307,7 @@ def problem_of(settings: Settings, name: str, pid: int) -> str | None:
 
 def answer_of(settings: Settings, name: str) -> str | None:
     """What keeps a server from being well, asked over the network; None when it is well."""
-    return probes.probe_for(name, settings, len(list(CONNECTORS.glob("*.json"))))()
+    return probes.probe_for(name, settings, sorted(file.stem for file in CONNECTORS.glob("*.json")))()
 
 
 def _is_done(store: Store, info: supervision.ProcessInfo) -> bool:
