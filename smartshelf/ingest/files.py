@@ -144,7 +144,7 @@ def columns_of(source: Source, known: Sequence[str], delimiter: str | None) -> l
     """The names a file uses; of JSON those of its first records."""
     if not source.is_json:
         return header(source, known, delimiter)[0]
-    looked_at = [row for _, row in islice(_documents(source), 100) if isinstance(row, dict)]
+    looked_at = [row for row in islice(_documents(source), 100) if isinstance(row, dict)]
     if not looked_at:
         raise BadInput(f"{source.path.name} has no records", remedy="It should hold JSON objects, each one record.")
     return list(dict.fromkeys(name for row in looked_at for name in row))
@@ -238,7 +238,7 @@ def _json_pieces(source: Source, size: int) -> Iterator[Piece]:
     lines: list[int] = []
     broken: list[Broken] = []
     weight = 0
-    for line, (_, document) in enumerate(_documents(source), 1):
+    for line, document in enumerate(_documents(source), 1):
         if not isinstance(document, dict):
             broken.append(Broken(line, str(document)[:200], "is no JSON object"))
         elif nested := [name for name, value in document.items() if isinstance(value, dict | list)]:
@@ -265,8 +265,8 @@ _BLANK = " \t\r\n"
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
-def _documents(source: Source) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each document; numbers as the text they stand as."""
+def _documents(source: Source) -> Iterator[Any]:
+    """Each document, numbers as the text they stand as."""
     with _text(source) as file:
         text, at, line, in_array, ended = file.read(_BYTES_AT_ONCE), 0, 1, False, False
         while True:
@@ -288,7 +288,7 @@ def _documents(source: Source) -> Iterator[tuple[int, Any]]:
                 value, end = _decoder.raw_decode(text, at)
             except (json.JSONDecodeError, RecursionError) as wrong:
                 raise _no_json(source, text, at, line, wrong) from None
-            yield line, value
+            yield value
             line, at = line + text.count("\n", at, end), end
     if in_array:
         raise BadInput(f"{source.path.name} ends in line {line} within its array", remedy="Is it cut off? Fetch it.")

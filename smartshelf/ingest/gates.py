@@ -20,6 +20,8 @@ from msgspec import inspect
 from numpy.typing import NDArray
 
 Gate = Literal["shape", "missing", "range", "duplicate", "referential"]
+#: Joins the values of several columns: no text may hold it (``_CONTROL``).
+SEPARATOR = "\x1f"
 GATES: tuple[Gate, ...] = ("shape", "missing", "range", "duplicate", "referential")
 Bad = NDArray[np.bool_]
 
@@ -320,7 +322,7 @@ def known(names: Sequence[str], of: Callable[[Reference], Iterable[Any]], what: 
 
     def strange(rows: pa.Table, reference: Reference) -> Bad:
         there = pa.array([_joined(each) for each in of(reference)], pa.string())
-        seen = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in names], _SEPARATOR)
+        seen = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in names], SEPARATOR)
         return ~_true(pc.is_in(seen, there)) & _true(pc.is_valid(seen))
 
     def like(reference: Reference) -> set[str]:
@@ -341,8 +343,5 @@ def where(condition: Callable[[pa.Table], Any]) -> Callable[[pa.Table, Reference
     return lambda rows, _: _true(condition(rows))
 
 
-_SEPARATOR = "\x1f"
-
-
 def _joined(each: Any) -> str:
-    return each if isinstance(each, str) else _SEPARATOR.join(each)
+    return each if isinstance(each, str) else SEPARATOR.join(each)
