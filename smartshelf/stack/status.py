@@ -203,8 +203,8 @@ def as_text(status: dict[str, Any]) -> str:
     if status["clock"]:
         told = status["clock"]
         lines += ["", f"clock        {told['now']}, {told['text']}"]
-    waiting = {name: amount for name, amount in status["lag"].items() if amount}
-    lines += ["", "waiting      " + (_listed(waiting) or "nothing")]
+    if status["lag"]:
+        lines += ["", f"waiting      {waiting(status['lag'])}"]
     if status["counts"]:
         lines += ["events       " + _listed(status["counts"])]
     if alarm := status["capture"].get("alarm"):
@@ -217,6 +217,18 @@ def as_text(status: dict[str, Any]) -> str:
     if launcher.is_elsewhere():
         lines += ["", "These are the servers named by SMARTSHELF_*; what supervises them knows of the other services."]
     return "\n".join(lines)
+
+
+def waiting(lag: dict[str, int]) -> str:
+    """What waits for the bridge and for Postgres in one line, with the place where most of it does; --json has all."""
+    hops = {"the bridge": "redis:", "Postgres": "connect:sink-"}
+    found = []
+    for hop, prefix in hops.items():
+        amounts = {name.removeprefix(prefix): amount for name, amount in lag.items() if name.startswith(prefix)}
+        if total := sum(amounts.values()):
+            most = max(amounts, key=lambda name: amounts[name])
+            found.append(f"{total:,} for {hop} (most: {most} {amounts[most]:,})")
+    return ", ".join(found) or "nothing"
 
 
 def _listed(amounts: dict[str, int]) -> str:
