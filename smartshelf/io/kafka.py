@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -85,30 +86,28 @@ def existing_topics(bootstrap: str) -> set[str]:
 
 
 def ensure_topics(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
-    """Create the topics that do not exist yet and return their names; existing ones are left as they are."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-init")
-    try:
+    """Create the topics that do not exist yet and return their names; existing ones are left as they are.
+
+    Raises Unavailable when Kafka does not do it.
+    """
+    with _admin(bootstrap, "smartshelf-init") as admin:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
-        if missing:
-            admin.create_topics(
-                [
-                    NewTopic(
-                        name=topic.name,
-                        num_partitions=fact_partitions if topic.by_store else 1,
-                        replication_factor=1,
-                        topic_configs=topic.config(),
-                    )
-                    for topic in missing
-                ]
-            )
+        try:
+            if missing:
+                admin.create_topics([_new(topic, fact_partitions) for topic in missing])
+        except TopicAlreadyExistsError:
+            return []  # another init made them just now
         return [topic.name for topic in missing]
-    except TopicAlreadyExistsError:
-        return []
-    except AdminError as failed:
-        raise Unavailable("Kafka refused to create topics", value=str(failed)) from failed
-    finally:
-        admin.close()
+
+
+def _new(topic: Topic, fact_partitions: int) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        num_partitions=fact_partitions if topic.by_store else 1,
+        replication_factor=1,
+        topic_configs=topic.config(),
+    )
 
 
 def delete_before(bootstrap: str, offsets: Offsets) -> None:
@@ -121,14 +120,20 @@ def delete_before(bootstrap: str, offsets: Offsets) -> None:
     }
     if not wanted:
         return
+    with _admin(bootstrap, "smartshelf-retention") as admin:
+        admin.delete_records(wanted)
+
+
+@contextmanager
+def _admin(bootstrap: str, client_id: str) -> Iterator[KafkaAdminClient]:
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-retention")
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id=client_id)
     except AdminError as failed:
         raise Unavailable("Kafka does not answer", value=str(failed)) from failed
     try:
-        admin.delete_records(wanted)
+        yield admin
     except AdminError as failed:
-        raise Unavailable("Kafka refused to delete records", value=str(failed)) from failed
+        raise Unavailable("Kafka refuses a change of its topics", value=str(failed)) from failed
     finally:
         admin.close()
 

@@ -89,9 +89,9 @@ def test_an_unpacked_program_finds_its_libraries_in_a_path_with_spaces(tmp_path)
     (root / "usr" / "lib" / "x86_64-linux-gnu").mkdir(parents=True)
     (root / "usr" / "lib" / "x86_64-linux-gnu" / "libx.so.1").touch()
     script(root / "usr" / "bin" / "tool", 'echo "$LD_LIBRARY_PATH|$FLAG|$1"\n')
-    run = debian.wrapper(root, "tool", "usr/bin/tool", ["FLAG='a b'"])
+    run = debian.wrapper(root, "tool", "usr/bin/tool", FLAG="a b's")
     told = subprocess.run([run, "x y"], capture_output=True, text=True, check=True, env={"PATH": os.defpath}).stdout
-    assert told.strip() == f"{root}/usr/lib/x86_64-linux-gnu|a b|x y"
+    assert told.strip() == f"{root}/usr/lib/x86_64-linux-gnu|a b's|x y"
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path):
