@@ -87,8 +87,11 @@ def command(
     """
     try:
         asked = json.loads(what)
-    except ValueError as wrong:
-        raise BadInput("The command is no JSON", value=what, remedy=str(wrong)) from wrong
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        quoted = """'{"kind": "count", ...}'"""
+        raise BadInput("The command is no JSON object", value=what, remedy=f"Write it in single quotes: {quoted}.")
     _ask(store, who, asked)
 
 
@@ -122,6 +125,7 @@ def _connection() -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except OperationalError as away:
-        raise Unavailable("Postgres does not answer", remedy="See `smartshelf status`.") from away
+        reason = str(away.orig).strip().splitlines()[0]
+        raise Unavailable("Postgres does not answer", value=reason, remedy="See `smartshelf status`.") from away
     except DBAPIError as refused:
         raise BadInput("Refused by Postgres", value=str(refused.orig).splitlines()[0]) from refused

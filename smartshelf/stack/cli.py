@@ -93,11 +93,12 @@ def logs(
     """The last lines of the logs."""
     layout = Layout.of(settings_module.load())
     there = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
+    if not there:
+        raise BadInput("There are no logs yet", value=str(layout.logs), remedy="Start the store: `smartshelf up`.")
     if service and service not in there:
-        logged = ", ".join(there) or "none"
-        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {logged}.")
+        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {', '.join(there)}.")
     chosen = [there[service]] if service else list(there.values())
-    if follow and chosen:
+    if follow:
         sys.exit(subprocess.call(["tail", "-n", str(lines), "-F", *map(str, chosen)]))
     for path in chosen:
         typer.echo(f"== {path}\n{launcher.tail(path, lines)}")

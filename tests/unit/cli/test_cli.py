@@ -97,6 +97,12 @@ def test_what_a_person_can_mend_is_told_without_a_stack_trace(capsys):
     assert said == "smartshelf: The file is wrong. Found: 'x.csv'.\n  - row 3: no date\n  - row 5: negative\n"
 
 
+@pytest.mark.parametrize("what", ["{kind: count}", "5", "[]"])
+def test_a_command_that_is_no_object_is_refused_before_anything_is_asked(what, capsys):
+    assert run("command", what) == 2
+    assert "The command is no JSON object. Found: " in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("plugged")
 def test_a_bug_ends_with_2_and_shows_where(caplog):
     assert run("alone", "--bug") == 2
