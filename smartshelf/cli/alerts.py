@@ -54,13 +54,13 @@ def list_command(
 
 @app.command("ack", epilog="Example: smartshelf alerts ack shelf_alerts-1f0c... --who anna")
 def ack_command(alert_id: AlertId, note: Note = None, who: Who = None, store: Store = None) -> None:
-    """Say that you have seen an alert and look after it."""
+    """Acknowledge an alert: you have seen it and look after it."""
     _ask(store, who, {"kind": "ack_alert", "alert_id": alert_id, "note": note})
 
 
 @app.command("dismiss", epilog="Example: smartshelf alerts dismiss shelf_alerts-1f0c...")
 def dismiss_command(alert_id: AlertId, note: Note = None, who: Who = None, store: Store = None) -> None:
-    """Put an alert away; it comes back only after its condition has cleared."""
+    """Dismiss an alert; it comes back only after its condition has cleared."""
     _ask(store, who, {"kind": "dismiss_alert", "alert_id": alert_id, "note": note})
 
 
@@ -72,7 +72,7 @@ def assign_command(
     who: Who = None,
     store: Store = None,
 ) -> None:
-    """Make an alert somebody's to look after."""
+    """Assign an alert to somebody."""
     _ask(store, who, {"kind": "assign_alert", "alert_id": alert_id, "assigned_to": to, "note": note})
 
 
@@ -91,7 +91,7 @@ def command(
         asked = None
     if not isinstance(asked, dict):
         quoted = """'{"kind": "count", ...}'"""
-        raise BadInput("The command is no JSON object", value=what, remedy=f"Write it in single quotes: {quoted}.")
+        raise BadInput("The command is not a JSON object", value=what, remedy=f"Write it in single quotes: {quoted}.")
     _ask(store, who, asked)
 
 

@@ -100,7 +100,7 @@ def test_what_a_person_can_mend_is_told_without_a_stack_trace(capsys):
 @pytest.mark.parametrize("what", ["{kind: count}", "5", "[]"])
 def test_a_command_that_is_no_object_is_refused_before_anything_is_asked(what, capsys):
     assert run("command", what) == 2
-    assert "The command is no JSON object. Found: " in capsys.readouterr().err
+    assert "The command is not a JSON object. Found: " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("plugged")
