@@ -191,10 +191,21 @@ class Settings(BaseModel):
 
 
 def opens_at(config: Settings) -> datetime:
-    """T(0) of the store: as configured; on the wall clock, the moment the data were made for."""
+    """T(0) of the store: as configured; on the wall clock, the moment the data were made for.
+
+    SettingError when there are no such data.
+    """
     if config.use_simulated_time:
         return config.sim_start
-    return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])
+    manifest = config.data_dir / "manifest.json"
+    try:
+        return datetime.fromisoformat(json.loads(manifest.read_text())["start"])
+    except FileNotFoundError:
+        raise SettingError(
+            "The generated data, which say when a store on the wall clock opened, are not where SMARTSHELF_DATA says",
+            value=str(manifest),
+            remedy="Set it to the folder of the running store, or start the store: `smartshelf up` builds them.",
+        ) from None
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -62,6 +62,12 @@ def test_a_mistake_in_a_profile_is_refused(
     assert told in str(refused.value)
 
 
+def test_a_store_on_the_wall_clock_without_its_data_says_what_is_missing(tmp_path: Path) -> None:
+    config = load({"USE_SIMULATED_TIME": "0", "SMARTSHELF_DATA": str(tmp_path), "SMARTSHELF_HOME": str(tmp_path)})
+    with pytest.raises(SettingError, match="SMARTSHELF_DATA"):
+        settings.opens_at(config)
+
+
 def test_a_number_out_of_range_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match="NEAR_EXPIRY_DAYS"):
         load({"NEAR_EXPIRY_DAYS": "-1"})
