@@ -153,7 +153,8 @@ class Settings(BaseModel):
     dashboard_url: str = Field("http://127.0.0.1:8501", alias="SMARTSHELF_DASHBOARD_URL")
     postgres_host: str = Field("127.0.0.1", alias="SMARTSHELF_POSTGRES_HOST")
     postgres_port: int = Field(5432, alias="SMARTSHELF_POSTGRES_PORT", ge=1, le=65_535)
-    postgres_db: str = Field("smartshelf", alias="SMARTSHELF_POSTGRES_DB")
+    # Goes unquoted into SQL and into the JDBC address: a plain name.
+    postgres_db: str = Field("smartshelf", alias="SMARTSHELF_POSTGRES_DB", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     postgres_owner_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_OWNER_PASSWORD")
     postgres_sink_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_SINK_PASSWORD")
     postgres_debezium_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_DEBEZIUM_PASSWORD")

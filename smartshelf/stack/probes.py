@@ -44,8 +44,8 @@ def listening_problem(pid: int, port: int) -> str | None:
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.AccessDenied:
-        # Root in a container may not look into other users' processes, and Postgres is one's. No harm: somebody
-        # else's Postgres would refuse this store's password.
+        # Root in a container may not look into other users' processes, and Postgres runs as another user. No harm:
+        # somebody else's Postgres would refuse this store's password.
         return None
     except psutil.Error:
         return "has ended"

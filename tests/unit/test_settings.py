@@ -68,6 +68,12 @@ def test_a_store_on_the_wall_clock_without_its_data_says_what_is_missing(tmp_pat
         settings.opens_at(config)
 
 
+@pytest.mark.parametrize("name", ["My Store", "x; drop database postgres", "SmartShelf", ""])
+def test_the_name_of_the_database_is_a_plain_one(name: str) -> None:
+    with pytest.raises(SettingError, match="SMARTSHELF_POSTGRES_DB"):
+        load({"SMARTSHELF_POSTGRES_DB": name})
+
+
 def test_a_number_out_of_range_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match="NEAR_EXPIRY_DAYS"):
         load({"NEAR_EXPIRY_DAYS": "-1"})
