@@ -143,6 +143,14 @@ def test_no_image_runs_as_root() -> None:
         assert [own, *re.findall(r"^USER (\S+)", stage, re.MULTILINE)][-1] != "root", target
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_no_service_has_or_can_gain_a_privilege(name: str) -> None:
+    assert ALL[name]["cap_drop"] == ["ALL"]
+    assert ALL[name]["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in ALL[name]
+    assert "cap_add" not in ALL[name]
+
+
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
 def test_a_settings_profile_is_valid(profile: Path, tmp_path: Path) -> None:
     loaded = settings.load({"SMARTSHELF_PROFILE": profile.stem, "SMARTSHELF_HOME": str(tmp_path)})
