@@ -12,17 +12,17 @@ from smartshelf.contracts import rows as r
 from smartshelf.contracts.topics import TOPICS, Topic
 
 #: Schema -> folder of Delta.
-FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics"}
+FOLDERS = {"state": "cleansed", "ops": "ops", "analytics": "analytics", "staging": "staging"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """``sink``: Kafka -> Postgres by upsert; ``source``: Postgres -> Kafka by log-based capture."""
+    """``sink``: Kafka -> Postgres by upsert; ``source``: Postgres -> Kafka by log-based capture; ``delta``: neither."""
 
     schema: str
     name: str
     row: type[r.Row]
-    direction: Literal["sink", "source"]
+    direction: Literal["sink", "source", "delta"]
     #: Whether a tombstone deletes the row; history tables keep it.
     deletes: bool = True
     #: Where the table's name is not the topic's.
@@ -87,3 +87,6 @@ TABLES: dict[str, Table] = {
         Table("ops", "commands", r.Command, "source"),
     )
 }
+
+#: Topics whose rows Delta alone mirrors.
+DELTA_ONLY: tuple[Table, ...] = (Table("staging", "shelf_refill_pending", r.RefillPending, "delta"),)

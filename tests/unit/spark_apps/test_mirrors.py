@@ -10,7 +10,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from smartshelf.contracts.rows import DailyDiscount, MirrorRow, ShelfState, WhState, key_json
+from smartshelf.contracts.rows import DailyDiscount, MirrorRow, RefillPending, ShelfState, WhState, key_json
+from smartshelf.io import delta
 from spark_apps.sinks import Mirrors
 
 AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
@@ -87,3 +88,26 @@ def test_history_keeps_the_last_row_of_what_its_topic_has_dropped(mirrors: Mirro
     mirrors(Frame(written, dropped), 0)
     mirrors(Frame(dropped), 1)
     assert mirrors.sinks["daily_discounts"].rows()["discount"].to_pylist() == [0.3]
+
+
+def pending(task: str, version: int, quantity: int) -> RefillPending:
+    return RefillPending(
+        epoch=1, version=version, as_of_step=1, store_id="S01", task_id=task, shelf_id="A", batch_code="L",
+        plan_id="P", quantity=quantity, picked_at=AT, due_at=AT,
+    )  # fmt: skip
+
+
+def test_what_is_pending_is_the_same_after_its_topic_was_read_in_pieces_and_once_more(tmp_path: Path) -> None:
+    log = [
+        record("shelf_refill_pending", 1, pending("t1", 1, 30)),
+        record("shelf_refill_pending", 2, pending("t2", 1, 10)),
+        record("shelf_refill_pending", 3, pending("t1", 2, 18)),
+        record("shelf_refill_pending", 4, pending("t2", 1, 10), gone=True),
+    ]
+    table = tmp_path / "staging" / "shelf_refill_pending"
+    for checkpoint, pieces in (("first", (log[3:0:-1], log[:1])), ("again", (log[:2], log[2:])), ("whole", (log,))):
+        mirrors = Mirrors(tmp_path, lambda name=checkpoint: name)
+        for batch, records in enumerate(pieces):
+            mirrors(Frame(*records), batch)
+            mirrors(Frame(*records), batch)
+        assert [(row["task_id"], row["quantity"]) for row in delta.read(table)] == [("t1", 18)]
