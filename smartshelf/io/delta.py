@@ -151,15 +151,25 @@ class DeltaSink:
             return True
 
     def maintain(self) -> None:
-        """Join small files, delete what no recent version needs, shorten the log."""
+        """See ``maintain``."""
         with self._turn:
             self._table.update_incremental()
-            sizes = pa.table(self._table.get_add_actions())["size_bytes"].to_pylist()
-            if sum(size < self._small / 2 for size in sizes) >= MANY:
-                self._table.optimize.compact(target_size=self._small, min_commit_interval=timedelta(0))
-            self._table.vacuum(enforce_retention_duration=False, dry_run=False)
-            self._table.create_checkpoint()
-            self._table.cleanup_metadata()
+            maintain(self._table, self._small)
+
+
+def maintain(table: DeltaTable, small: int = SMALL) -> None:
+    """Join small files, in order, delete what no recent version needs, shorten the log; for the writer of a table."""
+    sizes = pa.table(table.get_add_actions())["size_bytes"].to_pylist()
+    if sum(size < small / 2 for size in sizes) >= MANY:
+        table.optimize.compact(target_size=small, min_commit_interval=timedelta(0))
+    vacuum(table)
+    table.create_checkpoint()
+    table.cleanup_metadata()
+
+
+def vacuum(table: DeltaTable) -> None:
+    """Delete the files that no version of the last minutes needs; its writer may be at work."""
+    table.vacuum(enforce_retention_duration=False, dry_run=False)
 
 
 def max_offsets(path: Path) -> Offsets:
