@@ -19,6 +19,9 @@ from smartshelf.runner.registry import JOBS, Job, fired_stages
 from smartshelf.service import Service
 from smartshelf.settings import Settings, opens_at
 
+#: A job that takes longer (real seconds) hangs.
+JOB_SECONDS = 3_600.0
+
 
 class Runner:
     """What one turn of the loop needs. ``clock`` gives wall-clock time."""
@@ -94,8 +97,9 @@ def run(service: Service) -> None:
                 service.sleep(1.0)
                 continue
             runner.note_stages(marks, now)
-            while runner.turn(now) and not service.stopping:
-                service.beat()
+            with service.patience(JOB_SECONDS):
+                while runner.turn(now) and not service.stopping:
+                    service.beat()
         except (SmartShelfError, redis.RedisError) as away:
             service.log.warning("will try again: %s", away)
             service.sleep(2.0)
