@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 from smartshelf import log
 from smartshelf.errors import SmartShelfError, Unavailable
 from smartshelf.settings import Settings, settings
@@ -99,6 +101,9 @@ class Service:
         told = f"{self.name}: hangs: no sign of life for {silent:.0f} s; ending, to be started again. All threads:\n"
         os.write(sys.stderr.fileno(), told.encode())
         faulthandler.dump_traceback(sys.stderr.fileno(), all_threads=True)
+        # A JVM that hangs too would not notice that its parent has gone.
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
         os._exit(3)
 
     def wait_for(self, what: str, attempt: Callable[[], T | None], timeout: float = 600.0) -> T:
