@@ -21,8 +21,8 @@ from supervisor import childutils
 
 #: Real seconds between two looks.
 LOOK_SECONDS = 5.0
-#: Looks in a row without an answer until a service is ended: 50 s. A machine that was suspended makes none of them.
-LOOKS = 10
+#: Looks in a row without an answer until a service is ended: 40 s. A machine that was suspended makes none of them.
+LOOKS = 8
 #: Real seconds that a server may take for its answer.
 ANSWER_SECONDS = 2.0
 #: A service touches its file once a second; older (real seconds) is no answer.
