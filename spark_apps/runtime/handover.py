@@ -25,7 +25,9 @@ def holds(states: Sequence[Values], stages: Sequence[Stage[Any]], known: Sequenc
     ``known``: stages that the store has had; a new one begins with nothing.
     """
     names = {name for values in states for name in values}
-    needed = {f"stage:{name}" for name in known} | ({books.NAMES} if any(stage.books for stage in stages) else set())
+    needed = {f"stage:{name}" for name in known}
+    if any(stage.books for stage in stages):
+        needed.update(books.VALUES)
     return bool(states) and needed <= names
 
 
@@ -35,7 +37,7 @@ def merged(states: Sequence[Values], stages: Sequence[Stage[Any]]) -> dict[str, 
     values = {RUNTIME: _runtime(runtimes, stages).dump(), CONFIG: _config(states, runtimes)}
     wanted = [f"stage:{stage.name}" for stage in stages]
     if any(stage.books for stage in stages):
-        wanted += [books.NAMES, books.UNITS]
+        wanted += books.VALUES
     for name in wanted:
         if (found := next((state[name] for state in states if name in state), None)) is not None:
             values[name] = found

@@ -11,9 +11,10 @@ import msgspec
 import pandas as pd
 from pyspark.sql.streaming import StatefulProcessor
 
-from spark_apps.runtime import codec
-from spark_apps.runtime.books import NAMES, UNITS
+from smartshelf.domain.calendar import Calendar
+from spark_apps.runtime import books, codec
 from spark_apps.runtime.engine import CONFIG, DEAD_LETTERS, RUNTIME, Past, Result, StoreEngine
+from spark_apps.runtime.rates import NOTHING, WEEK, Opening
 from spark_apps.runtime.records import Record, Refused, dead_letter
 from spark_apps.runtime.stage import Stage, tellers
 
@@ -40,7 +41,7 @@ def unpack_values(data: bytes) -> dict[str, bytes]:
 class StoreProcessor(StatefulProcessor):
     """Hands each store's rows to its engine. Everything it is made with must stay the same within a checkpoint.
 
-    ``past``: by store, what earlier epochs have sent (recovery.Generation).
+    ``past``: by store, what earlier epochs have sent (recovery.Generation); ``learnt``: by store, as for its engine.
     """
 
     def __init__(
@@ -52,9 +53,12 @@ class StoreProcessor(StatefulProcessor):
         upstream: Sequence[str] = (),
         telling: Mapping[str, str] | None = None,
         past: Mapping[str, Past] | None = None,
+        learnt: Mapping[str, Opening] | None = None,
+        calendar: Calendar = WEEK,
     ) -> None:
         self._stages, self._epoch, self._step_seconds = tuple(stages), epoch, step_seconds
         self._upstream, self._past = tuple(upstream), dict(past or {})
+        self._learnt, self._calendar = dict(learnt or {}), calendar
         self._telling = tellers(stages) if telling is None else dict(telling)
 
     def init(self, handle: Any) -> None:
@@ -107,11 +111,13 @@ class StoreProcessor(StatefulProcessor):
             upstream=self._upstream,
             telling=self._telling,
             past=self._past.get(store_id),
+            learnt=self._learnt.get(store_id, NOTHING),
+            calendar=self._calendar,
         )
 
     def _load(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for name in (RUNTIME, CONFIG, NAMES, UNITS, *(f"stage:{stage.name}" for stage in self._stages)):
+        for name in (RUNTIME, CONFIG, *books.VALUES, *(f"stage:{stage.name}" for stage in self._stages)):
             value = self._values.getValue((name,))
             if value is not None and value[0] is not None:
                 found[name] = bytes(value[0])
