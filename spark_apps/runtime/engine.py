@@ -221,8 +221,11 @@ class StoreEngine:
         return result
 
     def dump(self) -> dict[str, bytes]:
-        """The state values that are not as they were loaded."""
-        return {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        """The state values that are not as they were loaded, or dumped last."""
+        changed = {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        self._loaded |= changed
+        self._config_changed = False
+        return changed
 
     def _values(self) -> dict[str, bytes]:
         values = {RUNTIME: self._runtime.dump()}
