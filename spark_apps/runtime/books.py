@@ -23,7 +23,7 @@ from smartshelf.domain.lots import Index, LotBook, LotPlace, Shows
 from smartshelf.domain.shelf import Column, ShelfBook, micros, shelves_of
 from spark_apps.runtime import codec
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.rates import DEMAND, NOTHING, WEEK, DemandRates, Opening
+from spark_apps.runtime.rates import NOTHING, WEEK, DemandRates, Opening
 
 if TYPE_CHECKING:
     from spark_apps.runtime.stage import Step
@@ -33,8 +33,7 @@ FORMAT = 2
 #: Topics whose facts the books are made of.
 TOPICS = frozenset({"shelf_events", "pos_transactions", "wh_events", "proposals"})
 #: Names of the state values; a store that has one has all.
-NAMES, UNITS = "books:names", "books:units"
-VALUES = (NAMES, UNITS, DEMAND)
+VALUES = NAMES, UNITS, DEMAND = "books:names", "books:units", "books:demand"
 #: Lots that have been nowhere for so long leave the state, and their rows with them.
 FORGET_AFTER = timedelta(days=14)
 
@@ -119,7 +118,7 @@ class Books:
         key = len(self.shelves.shelf_ids), self.lots.revision
         if self._dumped is None or self._dumped[0] != key:
             self._dumped = key, self._names()
-        return {NAMES: self._dumped[1], UNITS: self._units(), DEMAND: self.demand.dump()}
+        return {NAMES: self._dumped[1], UNITS: self._units(), DEMAND: codec.pack(FORMAT, self.demand.plain())}
 
     def _names(self) -> bytes:
         lots = self.lots
@@ -160,7 +159,7 @@ class Books:
             counted=names.counted,
             own=False,
         )
-        demand = DemandRates.load(values[DEMAND], opening, calendar)
+        demand = DemandRates.of(codec.unpack(values[DEMAND], FORMAT, DEMAND), opening, calendar)
         return cls(shelves, lots, demand, _dumped=((len(names.shelf_ids), 0), values[NAMES]))
 
 

@@ -14,11 +14,7 @@ from smartshelf.contracts.rows import ShelfProfile
 from smartshelf.domain import ordering
 from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.shelf import ShelfBook
-from spark_apps.runtime import codec
 
-#: Name of the state value.
-DEMAND = "books:demand"
-FORMAT = 1
 #: Shelf -> units a day and their variance.
 Opening = Mapping[str, tuple[float, float]]
 #: What a store is made with that has no history, and the product's own week.
@@ -81,16 +77,12 @@ class DemandRates:
             getattr(self, name)[:] = 0
         self.mean[rows], self.variance[rows], self.is_known[rows], self.sold[rows] = mean, variance, True, total
 
-    def dump(self) -> bytes:
-        """As a versioned binary value, without what it is made with."""
-        return codec.pack(FORMAT, {name: getattr(self, name).tobytes() for name in _COLUMNS})
+    def plain(self) -> dict[str, bytes]:
+        """As plain values, without what it is made with."""
+        return {name: getattr(self, name).tobytes() for name in _COLUMNS}
 
     @classmethod
-    def load(cls, data: bytes, opening: Opening, calendar: Calendar) -> DemandRates:
-        """From a versioned binary value, and what it is made with."""
-        columns = codec.unpack(data, FORMAT, DEMAND)
-        return cls(
-            opening,
-            calendar,
-            **{name: np.frombuffer(raw, _COLUMNS[name]).copy() for name, raw in columns.items()},
-        )
+    def of(cls, plain: Mapping[str, bytes], opening: Opening, calendar: Calendar) -> DemandRates:
+        """From plain values, and what it is made with."""
+        columns = {name: np.frombuffer(raw, _COLUMNS[name]).copy() for name, raw in plain.items()}
+        return cls(opening, calendar, **columns)
