@@ -96,6 +96,9 @@ _CAUSES = {
 
 
 def unpaid(current_stock: int, likely_cause: str | None) -> str:
+    """Below zero: tills took for units that nobody was seen to take."""
+    if current_stock < 0:
+        return f"Baskets held {current_stock} units at closing: more was paid for than anybody was seen to take."
     guess = f", {_CAUSES[likely_cause]}" if likely_cause else ""
     return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing{guess}."
 
