@@ -25,7 +25,7 @@ from tests.integration.servers import Servers
 from tests.spark.feed import Feed
 
 #: Real seconds; a busy machine needs most of a minute for a JVM and its first batch.
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 #: All stages in one query, without the archive and the mirrors: they wait for one another's facts.

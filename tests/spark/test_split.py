@@ -13,7 +13,7 @@ from smartshelf.contracts.stages import STAGES
 from tests.spark.running import DECIDING, SparkStore
 from tests.spark.truth import SCALE, Recorded, assert_decided_alike
 
-pytestmark = [pytest.mark.spark, pytest.mark.servers]
+pytestmark = [pytest.mark.spark, pytest.mark.servers, pytest.mark.timeout(1200)]
 
 #: The last two wait for facts of each other in every step, the first waits for both.
 STATES = "shelf_aggregator,batch_state,warehouse_aggregator,wh_batch_state,pos_flattener"
