@@ -111,6 +111,18 @@ def phantom(current_stock: int, suggested_qty: int) -> str:
     )
 
 
+def not_found(current_stock: int, batch_code: str, suggested_qty: int) -> str:
+    """``suggested_qty``: units to be looked for, ``current_stock``: what is left of the lot in the backroom."""
+    return (
+        f"{suggested_qty} units of lot {batch_code} were to be brought to the shelf and never came; the books hold "
+        f"{current_stock} more in the backroom. Count them."
+    )
+
+
+def booked_to_the_unknown() -> str:
+    return "Booked to the unknown; nothing is left to do."
+
+
 def scale_drifts(current_stock: int) -> str:
     return (
         f"The scale does not agree with the {current_stock} units of the books, and not by whole units: probably its "

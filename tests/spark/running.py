@@ -65,6 +65,10 @@ class SparkStore:
     def start_mortal(self, point: str, batch: int, jobs: str = "all", **settings: str) -> SparkStore:
         return self._start(["tests.spark.app", point, str(batch), jobs], settings)
 
+    def start_alone(self, **settings: str) -> SparkStore:
+        """Every job by itself."""
+        return self._start(["tests.spark.alone"], settings)
+
     def _start(self, arguments: list[str], settings: dict[str, str]) -> SparkStore:
         assert self.process is None or self.process.poll() is not None, "one at a time"
         with self.log.open("ab") as log:

@@ -53,7 +53,7 @@ class World:
         self.others = [
             StoreLog(name, seed=seed, shelves=10).open() for seed, name in enumerate(("S02", "S05"), start=1)
         ]
-        self.may_live_to = 0
+        self.may_live_to, self._is_heard = 0, False
         self._over, self._disorder = threading.Event(), random.Random(1)
         self._thread = threading.Thread(target=self._live)
 
@@ -67,7 +67,8 @@ class World:
 
     def _live(self) -> None:
         while not self._over.is_set():
-            self.go_on(min(self.may_live_to, self.day.last_step + PACE) if self.store.progress() else GATE)
+            self._is_heard = self._is_heard or self.store.progress() is not None
+            self.go_on(min(self.may_live_to, self.day.last_step + PACE) if self._is_heard else GATE)
             time.sleep(0.2)
 
     def go_on(self, until: int) -> None:

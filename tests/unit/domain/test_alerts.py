@@ -19,3 +19,7 @@ def test_a_shelf_is_well_again_a_tenth_of_its_room_above_the_threshold_but_not_a
 def test_baskets_below_zero_are_no_theft() -> None:
     assert "more was paid" in alerts.unpaid(-2, None)
     assert "left the shelf" in alerts.unpaid(2, None)
+
+
+def test_an_empty_shelf_is_critical_and_a_low_one_a_warning() -> None:
+    assert [alerts.severity(stock) for stock in (-1, 0, 1)] == ["critical", "critical", "warning"]

@@ -71,6 +71,9 @@ SAID: dict[str, tuple[str, ...]] = {
         "zero wanders. Count the shelf and set the scale.",
         "Goods were moved and the scale said nothing; the books hold {current_stock} units. Look at the scale.",
         "Books and scale agree again: {current_stock} units.",
+        "{suggested_qty} units of lot {batch_code} were to be brought to the shelf and never came; the books hold "
+        "{current_stock} more in the backroom. Count them.",
+        "Booked to the unknown; nothing is left to do.",
         WITHOUT_PROFILE,
     ),
     "negative_balance": tuple(
