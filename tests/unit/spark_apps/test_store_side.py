@@ -129,6 +129,20 @@ def test_a_shelf_has_one_open_plan_which_grows_with_its_need() -> None:
     assert [alert.status for alert in loop.alerts("refill_request")] == ["resolved", "open"]
 
 
+def test_a_plan_that_waits_for_all_that_its_shelf_needs_is_not_asked_again() -> None:
+    loop = quiet().live(9)
+    sell(loop, 40)  # 48 are wanted, 30 there; 18 are waited for
+    loop.live(100)
+    sell(loop, 30)
+    loop.live(110)  # 48 are needed: 30 more are asked for
+    loop.live(200)
+    loop.tell(e.Putback, customer_id="C", shelf_id=SHELF, quantity=1, item_weight=103.0)
+    loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=1, item_weight=103.0)
+    loop.live(210)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.Restock)] == [48, 48]
+    assert [alert.version for alert in loop.sent(Alert) if alert.event_type == "refill_request"] == [1, 2, 1]
+
+
 def test_a_plan_takes_the_first_expiring_lot_first_and_never_an_expired_one() -> None:
     loop = quiet()
     loop.deliver(SHELF, "OLD", 5, "2025-12-31")
@@ -159,6 +173,17 @@ def test_a_policy_counts_from_the_step_that_names_it() -> None:
     loop.live(10)
     (alert,) = loop.alerts("refill_request")
     assert (alert.shelf_id, alert.created_at, alert.suggested_qty) == (SHELF, START + timedelta(minutes=10), 14)
+
+
+def test_a_policy_under_which_a_shelf_is_well_closes_its_alert_though_nothing_moves() -> None:
+    loop = quiet().live(9)
+    loop.tell(e.Count, shelf_id=SHELF, location="warehouse", quantity=0, adjustment=-30, reason="correction")
+    sell(loop, 23)
+    loop.live(29)
+    assert [alert.status for alert in loop.alerts("refill_request")] == ["open"]
+    loop.configure(ShelfPolicy(policy_id="1", shelf_id=SHELF, threshold_pct=10.0, target_pct=20.0))
+    (alert,) = loop.live(30).alerts("refill_request")
+    assert (alert.status, alert.updated_at) == ("resolved", START + timedelta(minutes=30))
 
 
 def test_a_policy_edited_while_the_clock_stands_is_told_at_once_and_carried_out_when_it_goes_on() -> None:

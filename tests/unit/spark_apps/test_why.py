@@ -268,8 +268,17 @@ def failed() -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 @pytest.fixture(scope="module")
-def everything() -> list[tuple[str, dict[str, Any], str]]:
-    return [*rows(told()), *rows(lived()), *failed()]
+def stores() -> list[Loop]:
+    return [told(), lived()]
+
+
+@pytest.fixture(scope="module")
+def everything(stores: list[Loop]) -> list[tuple[str, dict[str, Any], str]]:
+    return [*(said for store in stores for said in rows(store)), *failed()]
+
+
+def test_nothing_opens_twice(stores: list[Loop]) -> None:
+    assert [store.opened_twice() for store in stores] == [[], []]
 
 
 def meant(kind: str, fields: dict[str, Any], why: str) -> list[str]:
