@@ -239,7 +239,7 @@ class _Desk:
         outputs: list[Output] = []
         room = self._room(shelf_id)
         if plan.waiting and room:
-            outputs = self._pick(plan, min(plan.waiting, room))
+            outputs = self._pick(plan, min(plan.waiting, room, self._there(shelf_id)))
         is_full = plan.waiting > 0 and not room
         status = _status(plan, is_full)
         if status in ("completed", "canceled"):
@@ -259,6 +259,11 @@ class _Desk:
             return 0
         balances = book.balances[book.row_of[shelf_id]]
         return max(profile.maximum_stock - max(int(balances[Place.SHELF]), 0) - int(balances[Place.ON_THE_WAY]), 0)
+
+    def _there(self, shelf_id: str) -> int:
+        """Units in the backroom: fewer than its lots hold when some are gone of which nobody knows the lot."""
+        book = self.books.shelves
+        return max(int(book.balances[book.row_of[shelf_id], Place.BACKROOM]), 0)
 
     def _pick(self, plan: Plan, wanted: int) -> list[Output]:
         # The refill bridge hears of it one step later, and staff are done L steps after that.

@@ -154,6 +154,16 @@ def test_a_plan_takes_the_first_expiring_lot_first_and_never_an_expired_one() ->
     assert picked == [("SOON", 10), (f"{SHELF}-C", 21)]
 
 
+def test_a_plan_takes_no_more_than_the_backroom_holds_when_nobody_knows_which_lot_is_gone() -> None:
+    loop = quiet().live(5)
+    loop.tell(e.Count, shelf_id=SHELF, location="warehouse", quantity=18, adjustment=-12, reason="correction")
+    loop.live(9)
+    sell(loop, 40)
+    loop.live(30)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.WhOut)] == [18]
+    assert stock(loop, Place.BACKROOM) == 0
+
+
 def test_a_second_alert_waits_for_the_cooldown_and_comes_by_itself() -> None:
     loop = quiet(policies=[ShelfPolicy(policy_id="1", cooldown_minutes=120)]).live(9)
     sell(loop, 23)
@@ -165,6 +175,18 @@ def test_a_second_alert_waits_for_the_cooldown_and_comes_by_itself() -> None:
     loop.live(130)
     first, second = loop.alerts("refill_request")
     assert second.created_at - first.created_at == timedelta(minutes=120)
+
+
+def test_the_cooldown_does_not_end_at_midnight() -> None:
+    loop = quiet().live(at(1, 23, 49))
+    sell(loop, 23)
+    loop.deliver(SHELF, "NEW", 100, "2026-02-01")
+    loop.live(at(2, 0, 20))
+    sell(loop, 40)
+    loop.live(at(2, 0, 49))
+    assert len(loop.alerts("refill_request")) == 1
+    loop.live(at(2, 0, 50))
+    assert len(loop.alerts("refill_request")) == 2
 
 
 def test_a_policy_counts_from_the_step_that_names_it() -> None:
