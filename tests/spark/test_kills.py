@@ -51,7 +51,7 @@ class World:
     def __init__(self, store: SparkStore, built: Path) -> None:
         self.store, self.day = store, Recorded(built)
         self.others = [
-            StoreLog(name, seed=seed, shelves=10).open() for seed, name in enumerate(("S02", "S05"), start=1)
+            StoreLog(name, seed=seed, shelves=10, start=AFTER_CLOSING).open() for seed, name in ((1, "S02"), (2, "S05"))
         ]
         self.may_live_to, self._is_heard = 0, False
         self._over, self._disorder = threading.Event(), random.Random(1)

@@ -154,6 +154,20 @@ def test_a_plan_takes_the_first_expiring_lot_first_and_never_an_expired_one() ->
     assert picked == [("SOON", 10), (f"{SHELF}-C", 21)]
 
 
+def test_a_lot_on_its_last_day_goes_first_and_one_without_a_date_goes_last() -> None:
+    loop = quiet()
+    loop.deliver(SHELF, "TODAY", 5, "2026-01-01")
+    loop.tell(
+        e.Count, shelf_id=SHELF, batch_code="A-UNDATED", location="warehouse", quantity=9, adjustment=9,
+        reason="correction",
+    )  # fmt: skip
+    loop.live(19)
+    sell(loop, 40)
+    loop.live(21)
+    picked = [(fact.batch_code, fact.qty) for fact in loop.facts if isinstance(fact, e.WhOut)]
+    assert picked == [("TODAY", 5), (f"{SHELF}-C", 30), ("A-UNDATED", 9)]
+
+
 def test_a_plan_takes_no_more_than_the_backroom_holds_when_nobody_knows_which_lot_is_gone() -> None:
     loop = quiet().live(5)
     loop.tell(e.Count, shelf_id=SHELF, location="warehouse", quantity=18, adjustment=-12, reason="correction")
