@@ -17,6 +17,8 @@ from spark_apps.jobs.refill_bridge import RefillBridge
 from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_alerts import ShelfAlerts
 from spark_apps.jobs.shrink import Shrink
+from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.stage import Scope, Step
 from tests.loop import START, Loop
 from tests.worlds import small_body
 
@@ -127,6 +129,62 @@ def test_a_shelf_has_one_open_plan_which_grows_with_its_need() -> None:
     (plan,) = loop.plans()
     assert (plan.picked_qty, plan.suggested_qty, plan.status) == (30, 30 + 41, "issued")
     assert [alert.status for alert in loop.alerts("refill_request")] == ["resolved", "open"]
+
+
+def test_a_plan_is_completed_when_its_goods_lie_on_the_shelf_and_not_before() -> None:
+    loop = quiet()
+    loop.deliver(SHELF, "NEW", 100, "2026-02-01")
+    loop.live(19)
+    sell(loop, 23)
+    loop.live(21)
+    assert [(plan.status, plan.picked_qty) for plan in loop.plans()] == [("issued", 31)]
+    loop.live(29)
+    assert [plan.status for plan in loop.plans()] == ["issued"]
+    loop.live(31)
+    assert [plan.status for plan in loop.plans()] == ["completed"]
+
+
+def test_what_is_on_its_way_takes_room_on_the_shelf() -> None:
+    loop = quiet().live(9)
+    sell(loop, 40)  # 48 are wanted, 30 are on their way from step 12 to step 20
+    loop.live(6 + 9)
+    loop.tell(e.Putback, customer_id="C", shelf_id=SHELF, quantity=25, item_weight=103.0)
+    dates = {"received_date": "2026-01-01", "expiry_date": "2026-02-01"}
+    loop.tell(e.WhIn, "wh_events", shelf_id=SHELF, batch_code="NEW", qty=100, **dates)
+    loop.live(18)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.WhOut)] == [30, 5]
+
+
+def test_what_has_left_the_backroom_since_a_shelf_asked_for_more_is_part_of_what_it_needs() -> None:
+    loop = quiet().live(9)
+    sell(loop, 40)  # 48 are wanted, 30 come and 18 are waited for
+    loop.live(91)
+    loop.deliver(SHELF, "NEW", 100, "2026-02-01")
+    loop.live(98)
+    sell(loop, 30)  # 48 are asked for in the very step in which the 18 leave
+    loop.live(130)
+    (plan,) = loop.plans()
+    assert (plan.suggested_qty, plan.picked_qty, plan.status) == (48 + 30, 48 + 30, "completed")
+    assert stock(loop) == 48
+
+
+def test_a_plan_closed_two_weeks_ago_leaves_its_topic() -> None:
+    loop = quiet().live(9)
+    sell(loop, 22)
+    sell(loop, 1)
+    loop.live(19)
+    loop.deliver(SHELF, "NEW", 100, "2026-02-01")
+    loop.live(50)
+    (plan,) = loop.plans()
+    assert plan.status == "completed"
+    manager, deleted = RestockManager(), []
+    for days in (13, 14):
+        midnight = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
+        step = Step(days * 1440, 0, midnight, midnight - timedelta(minutes=1), Scope("S01", 1, days * 1440))
+        state, config = manager.load(loop.values["stage:restock_manager"]), StoreConfig.load(loop.values["config"])
+        _, outputs = manager.advance(state, [], config, step, loop.books)
+        deleted.append([msgspec.json.decode(output.key or b"")["plan_id"] for output in outputs if not output.value])
+    assert deleted == [[], [plan.plan_id]]
 
 
 def test_a_plan_that_waits_for_all_that_its_shelf_needs_is_not_asked_again() -> None:
