@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, time, timedelta
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -434,22 +432,3 @@ def test_a_lot_in_the_backroom_is_told_a_quarter_of_its_life_before_its_date() -
     assert {(a.location, a.current_stock, a.created_at, a.status) for a in told} == {
         ("warehouse", 30, datetime(2026, 1, 7, tzinfo=UTC), "open")
     }
-
-
-# --- all --------------------------------------------------------------------------------------------------------------
-
-
-def figures(row: msgspec.Struct, why: str) -> set[str]:
-    """Figures of a sentence that no field of its row shows."""
-    values = msgspec.structs.asdict(row)
-    for name in ("batch_code", "expiry_date"):
-        why = why.replace(values.get(name) or "~", "")
-    return set(re.findall(r"-?\d+", why)) - {str(value) for value in values.values() if isinstance(value, int)}
-
-
-def test_every_figure_in_a_why_is_a_field_of_its_row(busy: Loop, followed: Loop) -> None:
-    told = [row for loop in (busy, followed) for kind in (Alert, SupplierPlan) for row in loop.sent(kind)]
-    assert not [row.why for row in told if figures(row, row.why)]
-    assert {row.status for row in told} == {"open", "resolved", "pending", "issued", "completed", "canceled"}
-    proposals = [*busy.sent(OrderProposal), *followed.sent(OrderProposal)]
-    assert not [proposal.reason for proposal in proposals if figures(proposal, proposal.reason)]
