@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.controls import choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar, say_if_stale
 from dashboard.queries import Feed, feed
 from dashboard.views import fill, table
 from dashboard.views.text import number
@@ -38,8 +38,8 @@ def _rows(shared: Feed, store_id: str, wish: table.Filter) -> None:
     products = shared.products(store_id)
     reading = shared.store(store_id).get()
     frame = table.frame(products, reading.value, wish)
-    note = f" · {reading.problem}: last known values" if reading.problem else ""
-    st.caption(f"{number(len(frame))} of {number(len(products))} shelves{note}")
+    say_if_stale(reading)
+    st.caption(f"{number(len(frame))} of {number(len(products))} shelves")
     st.dataframe(
         frame,
         key="table",

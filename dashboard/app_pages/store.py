@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import components
-from dashboard.controls import CALENDAR, choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar
 from dashboard.queries import Feed, Profile, StoreState, feed
 from dashboard.views import figures, fill, floor, freshness
 
@@ -74,8 +74,7 @@ def _live(shared: Feed, store_id: str) -> None:
             key="map",
             on_pick=lambda: _open(st.session_state["map"].picked),
         )
-        moving = clock.value is not None and clock.value.state in ("running", "auto", "advancing")
-        expect = moving and clock.value is not None and CALENDAR.is_open(clock.value.now)
+        expect = freshness.expects_changes(clock.value, shared.config.calendar)
         st.html(
             freshness.sources_html(
                 [
