@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from simulated_time.store import Clock
 from smartshelf.audit import quiet, run
 from smartshelf.audit.cut import read_cut
 from smartshelf.settings import load
@@ -33,12 +32,10 @@ def audit(
     """
     with _servers() as running:
         config = load()
-        client = quiet.connect(config)
         if running:
-            with Clock(client).holding("audit", "the books are being audited"):
-                report = run.audit(config, client, quiet.wait_until_quiet(config, client, timeout))
+            report = run.audit_running(config, timeout)
         else:
-            report = run.audit(config, client, read_cut(config.kafka_bootstrap))
+            report = run.audit(config, quiet.connect(config), read_cut(config.kafka_bootstrap))
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 
+from simulated_time.store import Clock
 from smartshelf.audit import books, quiet, sources
 from smartshelf.audit.books import Balances, Difference, Rows
 from smartshelf.audit.cut import Cut
@@ -47,6 +48,16 @@ class Report:
         plain["as_of"] = self.as_of.isoformat().replace("+00:00", "Z") if self.as_of else None
         plain["differences"] = [difference._asdict() for difference in self.differences]
         return plain
+
+
+def audit_running(config: Settings, timeout: float) -> Report:
+    """Hold the clock of a running store, wait until every event has arrived, audit, release.
+
+    Raises NotQuiet when it does not come to rest in ``timeout`` real seconds.
+    """
+    client = quiet.connect(config)
+    with Clock(client).holding("audit", "the books are being audited"):
+        return audit(config, client, quiet.wait_until_quiet(config, client, timeout))
 
 
 def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:

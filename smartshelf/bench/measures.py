@@ -6,9 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import httpx
 import psutil
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from bridge.bench import bench as bench_bridge
 from simulated_time.store import Clock
+from smartshelf.audit import run
 from smartshelf.bench.sink import sink
 from smartshelf.bench.table import Figure, percentile
 from smartshelf.contracts.events import WeightChange
@@ -31,6 +33,9 @@ from smartshelf.stack.programs import browser
 
 #: Seconds of real time over which CPU and speed are watched.
 WATCHED = 30.0
+A_DAY = timedelta(days=1)
+#: Real seconds in which a store must come to rest after a day at `auto`.
+PATIENCE = 300.0
 #: Services whose sudden death must cost nothing but time.
 MORTAL = (
     "redis",
@@ -54,18 +59,29 @@ def start(_: Settings) -> Iterator[Figure]:
     yield Figure("provisioned `up` to healthy", time.monotonic() - began, "s", "< 40 s", "smartshelf down, up")
 
 
+class Use(NamedTuple):
+    """What a service takes: PSS (shared pages counted once) in bytes, seconds of CPU, its processes."""
+
+    pss: int
+    cpu: float
+    processes: int
+
+
 def memory(config: Settings) -> Iterator[Figure]:
-    """Memory (PSS: shared pages counted once) and CPU of all services at speed 60 with one page open."""
-    clock = _clock(config)
-    with at_speed(clock, 60.0), _open_page(config):
+    """Memory and CPU of all services, and of the streaming jobs alone, at speed 60 with one page open."""
+    with at_speed(_clock(config), 60.0), _open_page(config):
         time.sleep(10)  # the change of speed has settled
-        family = _family()
-        before = {process.pid: _cpu(process) for process in family}
+        before = uses()
         time.sleep(WATCHED)
-        used = sum(_cpu(process) - before[process.pid] for process in family if process.is_running())
-        pss = sum(process.memory_full_info().pss for process in family if process.is_running())
-    yield Figure("whole stack, memory", pss / 1e9, "GB", "< 2.6 GB", f"sum of PSS of {len(family)} processes")
-    yield Figure("whole stack, CPU", used / WATCHED, "cores", "< 1", "speed 60, one page open, 30 s")
+        after = uses()
+    cores = {name: (use.cpu - before[name].cpu) / WATCHED for name, use in after.items()}
+    pss = sum(use.pss for use in after.values())
+    count = sum(use.processes for use in after.values())
+    jobs = after["spark"]
+    yield Figure("whole stack, memory", pss / 1e9, "GB", "< 2.6 GB", f"sum of PSS of {count} processes")
+    yield Figure("whole stack, CPU", sum(cores.values()), "cores", "< 1", f"speed 60, one page open, {WATCHED:.0f} s")
+    yield Figure("all streaming jobs, memory", jobs.pss / 1e9, "GB", "< 1.1 GB", "JVM and its Python processes")
+    yield Figure("all streaming jobs, CPU", cores["spark"], "cores", "< 0.6", "in the same time")
 
 
 def latency(config: Settings) -> Iterator[Figure]:
@@ -101,6 +117,21 @@ def auto(config: Settings) -> Iterator[Figure]:
     yield Figure("`auto`", lived / took, "x", "> 600 x", "simulated s per real s over 30 s")
 
 
+def day(config: Settings) -> Iterator[Figure]:
+    """24 simulated hours as fast as the pipeline keeps up, then the audit of all books."""
+    clock = _clock(config)
+    before = _events(config)
+    with at_speed(clock, None):
+        began, goal = time.monotonic(), clock.now() + A_DAY
+        while clock.now() < goal:
+            time.sleep(0.2)
+        took = time.monotonic() - began
+    events = _events(config) - before
+    yield Figure("a simulated day at `auto`", took, "s", "< 120 s", f"{events:,} events of shelves, tills and doors")
+    report = run.audit_running(config, PATIENCE)
+    yield Figure("units amiss after it", len(report.differences), "", "0", "audit")
+
+
 def recovery(_: Settings) -> Iterator[Figure]:
     """From SIGKILL of one service to the whole store healthy again."""
     for name in MORTAL:
@@ -121,6 +152,7 @@ MEASURES: dict[str, Callable[[Settings], Iterator[Figure]]] = {
     "latency": latency,
     "memory": memory,
     "auto": auto,
+    "day": day,
     "recovery": recovery,
     "bridge": bridge,
     "sink": sink,
@@ -145,6 +177,10 @@ def at_speed(clock: Clock, speed: float | None) -> Iterator[None]:
         clock.set_speed(60.0)
 
 
+def _events(config: Settings) -> int:
+    return sum(status.counts(config).values())
+
+
 @contextmanager
 def _open_page(config: Settings) -> Iterator[None]:
     """One page open in a headless browser where there is one, else the page's server alone."""
@@ -164,19 +200,22 @@ def _open_page(config: Settings) -> Iterator[None]:
         chromium.close()
 
 
-def _family() -> list[psutil.Process]:
-    """Every process of the store, children included (the page's viewer is not one of them)."""
-    pids = [service["pid"] for service in status.collect()["services"] if service["pid"]]
-    parents = [psutil.Process(pid) for pid in pids]
-    return parents + [child for parent in parents for child in parent.children(recursive=True)]
+def uses() -> dict[str, Use]:
+    """By service, its children included (the page's viewer is not one of them)."""
+    services = {service["name"]: service["pid"] for service in status.collect()["services"] if service["pid"]}
+    return {name: _use_of(pid) for name, pid in services.items()}
 
 
-def _cpu(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
+def _use_of(pid: int) -> Use:
+    """What a process and its children take; nothing once it has ended."""
+    found: list[tuple[int, float]] = []
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                found.append((process.memory_full_info().pss, times.user + times.system))
+    return Use(sum(pss for pss, _ in found), sum(cpu for _, cpu in found), len(found))
 
 
 def _probe(config: Settings, connection: sa.Connection, now: datetime, probes: int, per_second: float) -> list[float]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 import redis
 
 from simulated_time.store import Clock
@@ -18,7 +17,6 @@ from smartshelf.bench.table import percentile
 from smartshelf.errors import SmartShelfError
 from smartshelf.io import redis_stream
 from smartshelf.settings import Settings
-from smartshelf.stack import status
 from smartshelf.stack.layout import Layout
 
 #: Days after which caches, heaps and the tables' few minutes of history are filled.
@@ -108,9 +106,7 @@ def _until(clock: Clock, reached: Callable[[], bool], day: int) -> None:
 
 def figures(config: Settings, client: redis.Redis) -> Iterator[tuple[str, float]]:
     """What must not grow (memory in MB, number of files, seconds), and where it is."""
-    by_service = {
-        service["name"]: _pss_mb(service["pid"]) for service in status.collect()["services"] if service["pid"]
-    }
+    by_service = {name: use.pss / 1e6 for name, use in measures.uses().items()}
     yield RSS, sum(by_service.values())
     yield from ((f"memory {name}", megabytes) for name, megabytes in by_service.items())
     delta, checkpoints = config.delta_root, config.checkpoints
@@ -126,16 +122,6 @@ def figures(config: Settings, client: redis.Redis) -> Iterator[tuple[str, float]
     yield "MB of logs", sum(_files([Layout.of(config).logs])) / 1e6
     yield "MB in redis", client.info("memory")["used_memory"] / 1e6
     yield P50, percentile(measures.waits(config, probes=60), 0.5)
-
-
-def _pss_mb(pid: int) -> float:
-    """Memory of a service and its children, shared pages counted once."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(member.memory_full_info().pss for member in family if member.is_running()) / 1e6
-    except psutil.NoSuchProcess:
-        return 0.0
 
 
 def _files(folders: Iterable[Path]) -> list[int]:
