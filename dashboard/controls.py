@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,11 @@ EVENTS: dict[Event, str] = {
     "cutoff": "Next supplier cutoff",
     "delivery": "Next delivery",
 }
+
+
+def live(part: Callable[..., None], feed: Feed, *arguments: Any) -> None:
+    """Draw ``part`` and let it refresh itself every DASH_REFRESH_MS, by itself."""
+    st.fragment(part, run_every=feed.config.dash_refresh_ms / 1000)(feed, *arguments)
 
 
 def clock_bar(feed: Feed) -> None:

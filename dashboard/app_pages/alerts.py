@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import asking
-from dashboard.controls import choose_store, clock_bar, say_if_stale
+from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, feed
 from dashboard.views import inbox
 from dashboard.views.text import number
@@ -19,8 +19,7 @@ COLORS = {"critical": "red", "warning": "orange", "info": "blue"}
 def show() -> None:
     """Draw the page; clock and alerts refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
-    st.fragment(clock_bar, run_every=period)(shared)
+    live(clock_bar, shared)
     store_id = choose_store(shared)
     everything = shared.alerts(store_id).get().value or []
     severity, rule, aisle, name = st.columns([1.2, 1.2, 1, 1], vertical_alignment="bottom")
@@ -35,7 +34,7 @@ def show() -> None:
     )
     with name:
         asking.name_box()
-    st.fragment(_cards, run_every=period)(shared, store_id, wish)
+    live(_cards, shared, store_id, wish)
 
 
 def _cards(shared: Feed, store_id: str, wish: inbox.Filter) -> None:

@@ -6,7 +6,7 @@ import altair as alt
 import streamlit as st
 
 from dashboard.business import Service
-from dashboard.controls import choose_store, clock_bar, say_if_stale
+from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, feed
 from dashboard.views import figures, fill, service
 from dashboard.views.text import moment
@@ -27,16 +27,15 @@ COLUMNS = {
 def show() -> None:
     """Draw the page; its live parts refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        st.fragment(clock_bar, run_every=period)(shared)
+        live(clock_bar, shared)
     with right:
         store_id = choose_store(shared)
         chosen = st.segmented_control(
             "Period", list(PERIODS), default="Today", required=True, key="period", label_visibility="collapsed"
         )
-    st.fragment(_live, run_every=period)(shared, store_id, PERIODS[chosen or "Today"])
+    live(_live, shared, store_id, PERIODS[chosen or "Today"])
 
 
 def _live(shared: Feed, store_id: str, days: int) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import asking
 from dashboard.business import Supply
-from dashboard.controls import choose_store, clock_bar, say_if_stale
+from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, feed
 from dashboard.views import figures, supply
 from dashboard.views.text import moment
@@ -31,14 +31,13 @@ COLUMNS = {
 def show() -> None:
     """Draw the page; clock and tables refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        st.fragment(clock_bar, run_every=period)(shared)
+        live(clock_bar, shared)
     with right:
         store_id = choose_store(shared)
         asking.name_box()
-    st.fragment(_live, run_every=period)(shared, store_id)
+    live(_live, shared, store_id)
 
 
 def _live(shared: Feed, store_id: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard.controls import choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar, live
 from dashboard.queries import Feed, feed
 from dashboard.views import figures, freshness
 from dashboard.views.freshness import Source
@@ -17,10 +17,9 @@ from dashboard.views.text import number
 def show() -> None:
     """Draw the page; it refreshes itself every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
-    st.fragment(clock_bar, run_every=period)(shared)
+    live(clock_bar, shared)
     store_id = choose_store(shared)
-    st.fragment(_checks, run_every=period)(shared, store_id)
+    live(_checks, shared, store_id)
 
 
 def _shelves(shared: Feed, store_id: str) -> Source:
