@@ -160,7 +160,7 @@ class Waste(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Service:
+class ServiceLevel:
     """How well the store served from the beginning of the day ``since`` until now."""
 
     since: date
@@ -180,10 +180,10 @@ def supply(connection: Connection, store_id: str) -> Supply:
     )
 
 
-def service(connection: Connection, store_id: str, since: date) -> Service:
+def service_level(connection: Connection, store_id: str, since: date) -> ServiceLevel:
     """Availability in closed hours, waste and sales since midnight (UTC) of ``since``."""
     period = {"store_id": store_id, "since": datetime.combine(since, time(), UTC)}
-    return Service(
+    return ServiceLevel(
         since,
         tuple(AisleHour(*row) for row in connection.execute(_HOURS, period)),
         tuple(Waste(*row) for row in connection.execute(_WASTE, period)),

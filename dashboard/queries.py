@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dashboard import business
-from dashboard.business import Service, Supply
+from dashboard.business import ServiceLevel, Supply
 from data.catalogue import expand, load_catalogue
 from simulated_time.store import Clock, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 #: Real seconds between two readings of what people edit by hand.
 PROFILES_EVERY = 20.0
 #: Availability and waste change by the hour: one of so many refreshes reads them.
-SERVICE_EVERY = 5
+SERVICE_LEVEL_EVERY = 5
 #: Real seconds until a source that failed is asked again.
 RETRY_AFTER = 2.0
 #: Readings kept for the small trend lines and the rate of events.
@@ -169,7 +169,7 @@ class Source(Protocol):
 
     def supply(self, store_id: str) -> Supply: ...
 
-    def service(self, store_id: str, since: date) -> Service: ...
+    def service_level(self, store_id: str, since: date) -> ServiceLevel: ...
 
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         """Enter a command and return its id; BadInput when Postgres does not take it."""
@@ -214,9 +214,9 @@ class ServerSource:
         with readable_postgres(), self._engine.connect() as connection:
             return business.supply(connection, store_id)
 
-    def service(self, store_id: str, since: date) -> Service:
+    def service_level(self, store_id: str, since: date) -> ServiceLevel:
         with readable_postgres(), self._engine.connect() as connection:
-            return business.service(connection, store_id, since)
+            return business.service_level(connection, store_id, since)
 
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         with readable_postgres(), self._writer.begin() as connection:
@@ -371,15 +371,15 @@ class Feed:
         """Open plans, orders and the newest receipts of a store."""
         return self._shared("supply", self.source.supply, store_id)
 
-    def service(self, store_id: str, days: int) -> LastKnown[Service]:
+    def service_level(self, store_id: str, days: int) -> LastKnown[ServiceLevel]:
         """Availability and waste of a store: today and the ``days`` - 1 days before it, by the store's clock."""
-        return self._shared("service", self._service, store_id, days, every=SERVICE_EVERY)
+        return self._shared("service_level", self._service_level, store_id, days, every=SERVICE_LEVEL_EVERY)
 
-    def _service(self, store_id: str, days: int) -> Service:
+    def _service_level(self, store_id: str, days: int) -> ServiceLevel:
         clock = self.clock.get()
         if clock.value is None:
             raise Unavailable(clock.problem or "The clock has not started yet")
-        return self.source.service(store_id, clock.value.now.date() - timedelta(days=days - 1))
+        return self.source.service_level(store_id, clock.value.now.date() - timedelta(days=days - 1))
 
     def _shared(self, name: str, fetch: Callable[..., T], *key: Any, every: int = 1) -> LastKnown[T]:
         """The one reading of ``fetch(*key)`` for all pages."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import altair as alt
 import streamlit as st
 
-from dashboard.business import Service
+from dashboard.business import ServiceLevel
 from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, feed
-from dashboard.views import figures, fill, service
+from dashboard.views import figures, fill, service_level
 from dashboard.views.text import moment
 
 #: Label -> days, today included.
@@ -39,23 +39,23 @@ def show() -> None:
 
 
 def _live(shared: Feed, store_id: str, days: int) -> None:
-    reading = shared.service(store_id, days).get()
-    names = service.aisle_names(shared.products(store_id))
+    reading = shared.service_level(store_id, days).get()
+    names = service_level.aisle_names(shared.products(store_id))
     say_if_stale(reading)
-    st.html(figures.figures_html(service.key_figures(reading.value, names)))
+    st.html(figures.figures_html(service_level.key_figures(reading.value, names)))
     if reading.value is None:
         return
     st.markdown("**On-shelf availability by aisle and hour**")
     if reading.value.hours:
         st.altair_chart(_heat_map(reading.value, names))
-        st.caption(service.summary(reading.value))
+        st.caption(service_level.summary(reading.value))
         with st.expander("By aisle, as a table"):
-            st.dataframe(service.aisle_frame(reading.value, names), hide_index=True, column_config=COLUMNS)
+            st.dataframe(service_level.aisle_frame(reading.value, names), hide_index=True, column_config=COLUMNS)
     else:
         st.info(_no_hours(shared), icon=":material/schedule:")
     st.markdown("**Thrown away**")
     if reading.value.waste:
-        frame = service.waste_frame(reading.value)
+        frame = service_level.waste_frame(reading.value)
         st.dataframe(frame, hide_index=True, column_config=COLUMNS, alt="Waste by category with units and cost")
     else:
         st.info("Nothing was thrown away in this period.", icon=":material/check_circle:")
@@ -70,10 +70,10 @@ def _no_hours(shared: Feed) -> str:
     return f"The store was not open in this period yet. It opens {moment(calendar.next('opening', clock.now))}."
 
 
-def _heat_map(known: Service, names: dict[int, str]) -> alt.Chart:
+def _heat_map(known: ServiceLevel, names: dict[int, str]) -> alt.Chart:
     ramp = fill.RAMP_DARK if st.context.theme.type == "dark" else fill.RAMP_LIGHT
     return (
-        alt.Chart(service.heat_frame(known, names), height={"step": 17})
+        alt.Chart(service_level.heat_frame(known, names), height={"step": 17})
         .mark_rect()
         .encode(
             x=alt.X("hour:O", title="Hour of the day", axis=alt.Axis(labelAngle=0, labelFlush=False)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from dashboard.business import AisleHour, Order, Receipt, RestockPlan, Service, SupplierPlan, Supply, Waste
+from dashboard.business import AisleHour, Order, Receipt, RestockPlan, ServiceLevel, SupplierPlan, Supply, Waste
 from dashboard.queries import Feed, Profile, Profiles, ShelfRow, StoreState, catalogue_profiles
 from simulated_time.store import Hold, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -101,7 +101,7 @@ class TwinStore:
         self.reads = 0
         self.inbox: dict[str, OpenAlert] = {}
         self.supplied = Supply()
-        self.served: Service | None = None
+        self.served: ServiceLevel | None = None
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.answers: dict[str, Answer] = {}
         self._habits = {shelf_id: self._habit(shelf_id) for shelf_id in self.products[stores[0]]}
@@ -137,9 +137,9 @@ class TwinStore:
         self._fail()
         return self.supplied
 
-    def service(self, store_id: str, since: date) -> Service:
+    def service_level(self, store_id: str, since: date) -> ServiceLevel:
         self._fail()
-        return self.served or Service(since)
+        return self.served or ServiceLevel(since)
 
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         self._fail()
@@ -258,7 +258,7 @@ def lively(store: TwinStore) -> TwinStore:
         ),
     )
     aisles = sorted({each.aisle for each in products})
-    store.served = Service(
+    store.served = ServiceLevel(
         START.date(),
         tuple(AisleHour(aisle, hour, 2400, 7 * aisle * max(0, hour - 12)) for aisle in aisles for hour in range(7, 21)),
         (Waste("MEAT", "expired", "store", 41, 143.5), Waste("FISH", "expired", "warehouse", 12, 96.0)),

@@ -87,13 +87,13 @@ def test_the_page_reads_plans_orders_availability_and_waste(week: Settings) -> N
     assert all(line.item_name != line.shelf_id for line in (*supply.restock, *supply.plans, *supply.orders))
     assert sum(order.cost for order in supply.orders) > 0
 
-    last_days = source.service("S01", date(2026, 1, 7))
+    last_days = source.service_level("S01", date(2026, 1, 7))
     (sold,) = ask(week, "select sum(quantity) from ops.pos_transaction_items")[0]
     assert 0 < last_days.sold < sold
     assert {row.hour for row in last_days.hours} == set(range(7, 22))
     assert len(last_days.hours) == 29 * 15
     assert sum(row.units for row in last_days.waste) > 0
-    assert not source.service("S01", date(2027, 1, 1)).hours
+    assert not source.service_level("S01", date(2027, 1, 1)).hours
 
 
 def test_there_is_an_index_of_the_questions() -> None:

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import pandas as pd
 
-from dashboard.business import AisleHour, Service
+from dashboard.business import AisleHour, ServiceLevel
 from dashboard.queries import Profile
 from dashboard.views.figures import Figure
 from dashboard.views.text import euros, number, percent, units
@@ -21,28 +21,28 @@ def aisle_names(products: Mapping[str, Profile]) -> dict[int, str]:
     return {aisle: f"{aisle} {', '.join(name for _, name in names)}" for aisle, names in groupby(found, itemgetter(0))}
 
 
-def key_figures(service: Service | None, names: Mapping[int, str]) -> list[Figure]:
+def key_figures(level: ServiceLevel | None, names: Mapping[int, str]) -> list[Figure]:
     """How well the store served in the period; a dash where nothing is known."""
-    hours = service.hours if service else ()
+    hours = level.hours if level else ()
     worst_aisle = _worst(hours, lambda row: row.aisle)
     worst_hour = _worst(hours, lambda row: row.hour)
-    wasted = sum(row.units for row in service.waste) if service else 0
-    sold = service.sold if service else 0
+    wasted = sum(row.units for row in level.waste) if level else 0
+    sold = level.sold if level else 0
     return [
         Figure("availability", "On-shelf availability", _share(hours), "open shelf minutes with stock"),
         Figure("worst_aisle", "Worst aisle", worst_aisle[1], names.get(worst_aisle[0], "")),
         Figure("worst_hour", "Worst hour", worst_hour[1], _clock(worst_hour[0]) if hours else ""),
-        Figure("sold", "Units sold", number(sold) if service else "–"),
+        Figure("sold", "Units sold", number(sold) if level else "–"),
         Figure(
             "wasted",
             "Units thrown away",
-            number(wasted) if service else "–",
+            number(wasted) if level else "–",
             f"{percent(wasted / sold, 1)} of units sold" if sold else "",
         ),
         Figure(
             "cost",
             "Cost of waste",
-            euros(sum(row.cost for row in service.waste)) if service else "–",
+            euros(sum(row.cost for row in level.waste)) if level else "–",
             "at purchase price",
         ),
     ]
@@ -69,23 +69,23 @@ def _clock(hour: int) -> str:
     return f"{hour:02d}:00-{hour + 1:02d}:00"
 
 
-def heat_frame(service: Service, names: Mapping[int, str]) -> pd.DataFrame:
+def heat_frame(level: ServiceLevel, names: Mapping[int, str]) -> pd.DataFrame:
     """One row per aisle and hour of the day: ``aisle``, ``name``, ``hour``, ``availability`` 0-1, ``empty`` minutes."""
     return pd.DataFrame(
         {
-            "aisle": [row.aisle for row in service.hours],
-            "name": [names.get(row.aisle, str(row.aisle)) for row in service.hours],
-            "hour": [_clock(row.hour)[:5] for row in service.hours],
-            "availability": [_ratio([row]) for row in service.hours],
-            "empty": [row.out_minutes for row in service.hours],
+            "aisle": [row.aisle for row in level.hours],
+            "name": [names.get(row.aisle, str(row.aisle)) for row in level.hours],
+            "hour": [_clock(row.hour)[:5] for row in level.hours],
+            "availability": [_ratio([row]) for row in level.hours],
+            "empty": [row.out_minutes for row in level.hours],
         }
     )
 
 
-def aisle_frame(service: Service, names: Mapping[int, str]) -> pd.DataFrame:
+def aisle_frame(level: ServiceLevel, names: Mapping[int, str]) -> pd.DataFrame:
     """One row per aisle, the worst first, for those who cannot see the heat map."""
     rows = []
-    for aisle, lines in groupby(service.hours, lambda row: row.aisle):
+    for aisle, lines in groupby(level.hours, lambda row: row.aisle):
         hours = tuple(lines)
         worst, share = _worst(hours, lambda row: row.hour)
         empty_hours = sum(row.out_minutes for row in hours) / 60
@@ -94,25 +94,25 @@ def aisle_frame(service: Service, names: Mapping[int, str]) -> pd.DataFrame:
     return frame.sort_values(["Availability", "Aisle"], ignore_index=True)
 
 
-def waste_frame(service: Service) -> pd.DataFrame:
+def waste_frame(level: ServiceLevel) -> pd.DataFrame:
     """What was thrown away, the most expensive first."""
     return pd.DataFrame(
         {
-            "Category": [row.category.capitalize() for row in service.waste],
-            "Why": [row.reason.replace("_", " ").capitalize() for row in service.waste],
-            "Where": ["Backroom" if row.location == "warehouse" else "Shelf" for row in service.waste],
-            "Units": [row.units for row in service.waste],
-            "Cost": [row.cost for row in service.waste],
+            "Category": [row.category.capitalize() for row in level.waste],
+            "Why": [row.reason.replace("_", " ").capitalize() for row in level.waste],
+            "Where": ["Backroom" if row.location == "warehouse" else "Shelf" for row in level.waste],
+            "Units": [row.units for row in level.waste],
+            "Cost": [row.cost for row in level.waste],
         }
     )
 
 
-def summary(service: Service) -> str:
+def summary(level: ServiceLevel) -> str:
     """The heat map in one sentence."""
-    below = sum(_ratio([row]) < GOOD for row in service.hours)
-    wasted = units(sum(row.units for row in service.waste))
+    below = sum(_ratio([row]) < GOOD for row in level.hours)
+    wasted = units(sum(row.units for row in level.waste))
     return (
-        f"On-shelf availability by aisle and hour: {number(below)} of {number(len(service.hours))} cells are below "
+        f"On-shelf availability by aisle and hour: {number(below)} of {number(len(level.hours))} cells are below "
         f"{percent(GOOD)}. {wasted} were thrown away."
     )
 
