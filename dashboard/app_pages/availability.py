@@ -15,6 +15,8 @@ from dashboard.views.text import moment
 PERIODS = {"Today": 1, "Last 7 days": 7, "Last 28 days": 28}
 #: Availability at which the colours end; what is below looks the same.
 DARKEST = 0.7
+#: A legend label as Vega makes it from its ``datum``.
+LEGEND = f"format(datum.value, '.0%') + (datum.value <= {DARKEST} ? ' or less' : '')"
 COLUMNS = {
     "Availability": st.column_config.NumberColumn(format="%.1f %%", help="Share of open shelf minutes with stock"),
     "Empty shelf hours": st.column_config.NumberColumn(
@@ -71,7 +73,8 @@ def _no_hours(shared: Feed) -> str:
 
 
 def _heat_map(known: ServiceLevel, names: dict[int, str]) -> alt.Chart:
-    ramp = fill.RAMP_DARK if st.context.theme.type == "dark" else fill.RAMP_LIGHT
+    theme = "dark" if st.context.theme.type == "dark" else "light"
+    ramp, ink = {"dark": fill.RAMP_DARK, "light": fill.RAMP_LIGHT}[theme], st.get_option(f"theme.{theme}.textColor")
     return (
         alt.Chart(service_level.heat_frame(known, names), height={"step": 17})
         .mark_rect()
@@ -87,7 +90,7 @@ def _heat_map(known: ServiceLevel, names: dict[int, str]) -> alt.Chart:
                 "availability:Q",
                 title="With stock",
                 scale=alt.Scale(domain=[DARKEST, 1], range=list(ramp), clamp=True, interpolate="rgb"),
-                legend=alt.Legend(format="%", orient="top", gradientLength=160),
+                legend=alt.Legend(orient="top", gradientLength=160, labelExpr=LEGEND),
             ),
             tooltip=[
                 alt.Tooltip("name", title="Aisle"),
@@ -96,6 +99,9 @@ def _heat_map(known: ServiceLevel, names: dict[int, str]) -> alt.Chart:
                 alt.Tooltip("empty", title="Empty shelf minutes"),
             ],
         )
+        # Streamlit's own labels are too pale to be read easily.
+        .configure_axis(labelColor=ink, titleColor=ink)
+        .configure_legend(labelColor=ink, titleColor=ink)
     )
 
 
