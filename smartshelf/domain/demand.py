@@ -61,8 +61,8 @@ LONG_TAIL = 1.6
 CHEAPER_SELLS = -0.5
 #: No product sells more a day than its room holds for so many days (deliveries are two or three days apart).
 COVER_DAYS = 3.5
-#: A product sells its supplier batch within so many shelf lives on average, or would not be listed: a perishable, and one
-#: that keeps, of which nobody lists what lies there for a year.
+#: A product sells its supplier batch within so many shelf lives on average, or would not be listed: a perishable, and
+#: one that keeps, of which nobody lists what lies there for a year.
 BATCH_WITHIN_LIFE, BATCH_WITHIN_LONG_LIFE = 1.5, 0.5
 SHORT_LIFE_DAYS = 60
 
