@@ -7,6 +7,7 @@ a wrong password: only task states and lag together tell whether data flow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -100,23 +101,25 @@ def lags(bootstrap: str, sinks: Mapping[str, str]) -> dict[str, int]:
 
     Counted where they are few. Far behind it is the number of offsets, a little more: commit marks take some too.
     """
-    behind: dict[str, int] = {}
-    near: list[TopicPartition] = []
-    for connector, topic in sinks.items():
-        starts = []
-        with _group(bootstrap, connector) as reader:
-            offsets = 0
-            for partition, position in _positions(reader, topic).items():
-                low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
-                starts.append(TopicPartition(topic, partition, max(position, low)))
-                offsets += high - starts[-1].offset
-        behind[connector] = offsets
-        if 0 < offsets <= NEAR:
-            near += starts
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        starts = list(pool.map(lambda sink: _starts(bootstrap, *sink), sinks.items()))
+    behind = {connector: sum(offsets.values()) for connector, offsets in zip(sinks, starts, strict=True)}
+    near = [part for offsets in starts if 0 < sum(offsets.values()) <= NEAR for part in offsets]
     if near:
         counted, topics = kafka.count_records(bootstrap, near), {part.topic for part in near}
         behind |= {connector: counted[topic] for connector, topic in sinks.items() if topic in topics}
     return behind
+
+
+def _starts(bootstrap: str, connector: str, topic: str) -> dict[TopicPartition, int]:
+    """Where a sink will read on, and how many offsets lie from there to the end."""
+    starts = {}
+    with _group(bootstrap, connector) as reader:
+        for partition, position in _positions(reader, topic).items():
+            low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
+            at = max(position, low)
+            starts[TopicPartition(topic, partition, at)] = high - at
+    return starts
 
 
 @contextmanager
@@ -130,7 +133,7 @@ def _group(bootstrap: str, connector: str) -> Iterator[Any]:
     try:
         yield reader
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise kafka.away(failed) from failed
     finally:
         reader.close()
 
