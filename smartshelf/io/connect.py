@@ -1,4 +1,4 @@
-"""Kafka Connect: what its tasks do, how far its sinks are, and a second chance for failed tasks.
+"""Kafka Connect: what its tasks do, and how far its sinks are.
 
 Its own ``/health`` says 200 while tasks are FAILED, and a task can say RUNNING while it waits for a database with
 a wrong password: only task states and lag together tell whether data flow.
@@ -25,7 +25,7 @@ TIMEOUT = 10.0
 #: Offsets up to which what a sink has still to write is counted record by record.
 NEAR = 1_000
 
-RUNNING, FAILED = "RUNNING", "FAILED"
+RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,6 @@ class ConnectorState:
         """Whether the connector and at least one task run, and none does not."""
         return bool(self.tasks) and all(state == RUNNING for state in (self.state, *self.tasks))
 
-    @property
-    def failed(self) -> bool:
-        """Whether the connector or a task has given up; it stays so until it is restarted."""
-        return FAILED in (self.state, *self.tasks)
-
 
 def expected() -> list[str]:
     """Names of the connectors that the contracts ask for."""
@@ -58,8 +53,15 @@ def states(url: str, client: Any = httpx, timeout: float = TIMEOUT) -> dict[str,
 
     ``client``: an httpx.Client for who asks often; to make one takes 25 ms of CPU.
     """
-    answer = _request("GET", f"{url}/connectors", client, timeout=timeout, params={"expand": "status"}).json()
-    return {name: _state(name, entry["status"]) for name, entry in sorted(answer.items())}
+    try:
+        answer = client.get(f"{url}/connectors", params={"expand": "status"}, timeout=timeout).raise_for_status()
+    except httpx.HTTPError as failed:
+        raise Unavailable(
+            "Kafka Connect does not answer",
+            value=str(failed).splitlines()[0] if str(failed) else type(failed).__name__,
+            remedy="Is the service connect running?",
+        ) from failed
+    return {name: _state(name, entry["status"]) for name, entry in sorted(answer.json().items())}
 
 
 def problems(found: Mapping[str, ConnectorState], wanted: Iterable[str]) -> list[str]:
@@ -75,15 +77,6 @@ def problems(found: Mapping[str, ConnectorState], wanted: Iterable[str]) -> list
             told = f": {state.reason}" if state.reason else ""
             wrong.append(f"connector {name} is {state.state}, its task {', '.join(state.tasks)}{told}")
     return wrong
-
-
-def restart_failed(url: str) -> list[str]:
-    """Restart what has FAILED, leaving the rest alone; returns the names. Raises Unavailable."""
-    failed = [name for name, state in states(url).items() if state.failed]
-    for name in failed:
-        options = {"includeTasks": "true", "onlyFailed": "true"}
-        _request("POST", f"{url}/connectors/{name}/restart", params=options)
-    return failed
 
 
 def positions(bootstrap: str, connector: str, topic: str) -> dict[int, int]:
@@ -151,15 +144,3 @@ def _state(name: str, status: dict[str, Any]) -> ConnectorState:
     traces = [part["trace"] for part in (status["connector"], *tasks) if part.get("trace")]
     reason = traces[0].splitlines()[0] if traces else ""
     return ConnectorState(name, status["connector"]["state"], tuple(task["state"] for task in tasks), reason)
-
-
-def _request(method: str, url: str, client: Any = httpx, timeout: float = TIMEOUT, **options: Any) -> httpx.Response:
-    try:
-        answer: httpx.Response = client.request(method, url, timeout=timeout, **options)
-        return answer.raise_for_status()
-    except httpx.HTTPError as failed:
-        raise Unavailable(
-            "Kafka Connect does not answer",
-            value=str(failed).splitlines()[0] if str(failed) else type(failed).__name__,
-            remedy="Is the service connect running?",
-        ) from failed
