@@ -273,8 +273,8 @@ def run(service: Service) -> None:
     service.wait_for("Kafka", lambda: kafka.brokers_answer(settings.kafka_bootstrap) or None)
     try:
         bridge = Bridge(client, settings.kafka_bootstrap, settings.epoch, service.sleep)
-    except redis.ConnectionError as away:
-        raise Unavailable("Redis went away while the bridge started", value=str(away)) from away
+    except _AWAY as away:
+        raise redis_stream.away(away) from away
     try:
         while not service.stopping:
             bridge.turn()

@@ -1,4 +1,4 @@
-"""Kafka Connect: what its tasks do, how far its sinks are, and a second chance for failed tasks.
+"""Kafka Connect: what its tasks do, and how far its sinks are.
 
 Its own ``/health`` says 200 while tasks are FAILED, and a task can say RUNNING while it waits for a database with
 a wrong password: only task states and lag together tell whether data flow.
@@ -7,6 +7,7 @@ a wrong password: only task states and lag together tell whether data flow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ TIMEOUT = 10.0
 #: Offsets up to which what a sink has still to write is counted record by record.
 NEAR = 1_000
 
-RUNNING, FAILED = "RUNNING", "FAILED"
+RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,6 @@ class ConnectorState:
         """Whether the connector and at least one task run, and none does not."""
         return bool(self.tasks) and all(state == RUNNING for state in (self.state, *self.tasks))
 
-    @property
-    def failed(self) -> bool:
-        """Whether the connector or a task has given up; it stays so until it is restarted."""
-        return FAILED in (self.state, *self.tasks)
-
 
 def expected() -> list[str]:
     """Names of the connectors that the contracts ask for."""
@@ -57,8 +53,15 @@ def states(url: str, client: Any = httpx, timeout: float = TIMEOUT) -> dict[str,
 
     ``client``: an httpx.Client for who asks often; to make one takes 25 ms of CPU.
     """
-    answer = _request("GET", f"{url}/connectors", client, timeout=timeout, params={"expand": "status"}).json()
-    return {name: _state(name, entry["status"]) for name, entry in sorted(answer.items())}
+    try:
+        answer = client.get(f"{url}/connectors", params={"expand": "status"}, timeout=timeout).raise_for_status()
+    except httpx.HTTPError as failed:
+        raise Unavailable(
+            "Kafka Connect does not answer",
+            value=str(failed).splitlines()[0] if str(failed) else type(failed).__name__,
+            remedy="Is the service connect running?",
+        ) from failed
+    return {name: _state(name, entry["status"]) for name, entry in sorted(answer.json().items())}
 
 
 def problems(found: Mapping[str, ConnectorState], wanted: Iterable[str]) -> list[str]:
@@ -76,15 +79,6 @@ def problems(found: Mapping[str, ConnectorState], wanted: Iterable[str]) -> list
     return wrong
 
 
-def restart_failed(url: str) -> list[str]:
-    """Restart what has FAILED, leaving the rest alone; returns the names. Raises Unavailable."""
-    failed = [name for name, state in states(url).items() if state.failed]
-    for name in failed:
-        options = {"includeTasks": "true", "onlyFailed": "true"}
-        _request("POST", f"{url}/connectors/{name}/restart", params=options)
-    return failed
-
-
 def positions(bootstrap: str, connector: str, topic: str) -> dict[int, int]:
     """The next offset that a sink will read, by partition: everything before it is in Postgres.
 
@@ -100,23 +94,25 @@ def lags(bootstrap: str, sinks: Mapping[str, str]) -> dict[str, int]:
 
     Counted where they are few. Far behind it is the number of offsets, a little more: commit marks take some too.
     """
-    behind: dict[str, int] = {}
-    near: list[TopicPartition] = []
-    for connector, topic in sinks.items():
-        starts = []
-        with _group(bootstrap, connector) as reader:
-            offsets = 0
-            for partition, position in _positions(reader, topic).items():
-                low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
-                starts.append(TopicPartition(topic, partition, max(position, low)))
-                offsets += high - starts[-1].offset
-        behind[connector] = offsets
-        if 0 < offsets <= NEAR:
-            near += starts
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        starts = list(pool.map(lambda sink: _starts(bootstrap, *sink), sinks.items()))
+    behind = {connector: sum(offsets.values()) for connector, offsets in zip(sinks, starts, strict=True)}
+    near = [part for offsets in starts if 0 < sum(offsets.values()) <= NEAR for part in offsets]
     if near:
         counted, topics = kafka.count_records(bootstrap, near), {part.topic for part in near}
         behind |= {connector: counted[topic] for connector, topic in sinks.items() if topic in topics}
     return behind
+
+
+def _starts(bootstrap: str, connector: str, topic: str) -> dict[TopicPartition, int]:
+    """Where a sink will read on, and how many offsets lie from there to the end."""
+    starts = {}
+    with _group(bootstrap, connector) as reader:
+        for partition, position in _positions(reader, topic).items():
+            low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
+            at = max(position, low)
+            starts[TopicPartition(topic, partition, at)] = high - at
+    return starts
 
 
 @contextmanager
@@ -130,7 +126,7 @@ def _group(bootstrap: str, connector: str) -> Iterator[Any]:
     try:
         yield reader
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise kafka.away(failed) from failed
     finally:
         reader.close()
 
@@ -148,15 +144,3 @@ def _state(name: str, status: dict[str, Any]) -> ConnectorState:
     traces = [part["trace"] for part in (status["connector"], *tasks) if part.get("trace")]
     reason = traces[0].splitlines()[0] if traces else ""
     return ConnectorState(name, status["connector"]["state"], tuple(task["state"] for task in tasks), reason)
-
-
-def _request(method: str, url: str, client: Any = httpx, timeout: float = TIMEOUT, **options: Any) -> httpx.Response:
-    try:
-        answer: httpx.Response = client.request(method, url, timeout=timeout, **options)
-        return answer.raise_for_status()
-    except httpx.HTTPError as failed:
-        raise Unavailable(
-            "Kafka Connect does not answer",
-            value=str(failed).splitlines()[0] if str(failed) else type(failed).__name__,
-            remedy="Is the service connect running?",
-        ) from failed

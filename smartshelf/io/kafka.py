@@ -26,6 +26,13 @@ log = logging.getLogger(__name__)
 QUIET = {"log_level": 2}
 
 
+def away(failed: KafkaException | AdminError) -> Unavailable:
+    """What a person is told of a broker that does not answer."""
+    error = failed.args[0] if failed.args else failed
+    reason = error.str() if isinstance(error, KafkaError) else str(failed)
+    return Unavailable("Kafka does not answer", value=reason, remedy="Is the store up? See `smartshelf status`.")
+
+
 # --- where a record goes -------------------------------------------------------------------------
 
 
@@ -62,7 +69,7 @@ def brokers_answer(bootstrap: str) -> bool:
         consumer.list_topics(timeout=5)
         return True
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=bootstrap, remedy="Is the service kafka running?") from failed
+        raise away(failed) from failed
     finally:
         consumer.close()
 
@@ -72,7 +79,7 @@ def partition_counts(client: Consumer | Producer, timeout: float = 10.0) -> dict
     try:
         metadata = client.list_topics(timeout=timeout)
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise away(failed) from failed
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
@@ -129,7 +136,7 @@ def _admin(bootstrap: str, client_id: str) -> Iterator[KafkaAdminClient]:
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id=client_id)
     except AdminError as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise away(failed) from failed
     try:
         yield admin
     except AdminError as failed:
@@ -200,7 +207,7 @@ def _asked(
             found[topic] = {str(part.partition): at for part, at in zip(parts, ask(reader, parts), strict=True)}
         return found
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise away(failed) from failed
     finally:
         reader.close()
 

@@ -35,7 +35,7 @@ class Marks:
                 part.offset = max(low, high - TAIL)
             self._reader.assign(parts)
         except KafkaException as failed:
-            raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+            raise kafka.away(failed) from failed
 
     def follow(self) -> None:
         """Read what has come since; waits up to a second for the first mark. Raises Unavailable when it cannot."""

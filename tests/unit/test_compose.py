@@ -134,6 +134,11 @@ def test_every_role_has_a_password() -> None:
     assert given["POSTGRES_PASSWORD"] == given["SMARTSHELF_POSTGRES_OWNER_PASSWORD"]
 
 
+def test_only_services_that_talk_to_postgres_know_its_passwords() -> None:
+    given = {name for name, service in ALL.items() if service.get("env_file")}
+    assert given == {"postgres", "init", "connect", "training-service", "dashboard"}
+
+
 def test_no_image_runs_as_root() -> None:
     dockerfile = (CHECKOUT / "conf" / "docker" / "Dockerfile").read_text()
     for target in {str(service["build"]["target"]) for service in SERVICES.values() if "build" in service}:
