@@ -22,6 +22,7 @@ KNOWN = {
     "shelf_alerts": (1, 3537047382),
     "warehouse_alerts": (2, 3309281930),
     "restock_manager": (1, 2679370910),
+    "refill_bridge": (1, 4040922272),
     "supplier_manager": (1, 789584177),
     "daily_discounts": (3, 282585075),
     "expired_removal": (1, 2133692647),
