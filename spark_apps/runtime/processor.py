@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import pickle
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
@@ -71,6 +74,13 @@ class StoreProcessor(StatefulProcessor):
         self._telling = tellers(stages) if telling is None else dict(telling)
         #: Kept engines are those of this very query: others may have been made with something else.
         self._query = uuid4().hex
+
+    def __getstate__(self) -> bytes:
+        # Spark sends the processor along with every batch, and with it what stages know of a year of history.
+        return zlib.compress(pickle.dumps(self.__dict__))
+
+    def __setstate__(self, made: bytes) -> None:
+        self.__dict__.update(_unpacked(made))
 
     def init(self, handle: Any) -> None:
         # A map, not one variable per stage: a new stage then needs no new state schema.
@@ -159,6 +169,12 @@ def _stamp(before: bytes | None, changed: Mapping[str, bytes]) -> bytes:
         digest.update(b"%s %d " % (name.encode(), len(value)))
         digest.update(value)
     return digest.digest()
+
+
+@lru_cache(maxsize=4)
+def _unpacked(made: bytes) -> dict[str, Any]:
+    attributes: dict[str, Any] = pickle.loads(zlib.decompress(made))  # our own driver has made it
+    return attributes
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from typing import Any
 
@@ -129,6 +130,19 @@ def test_workers_that_take_turns_do_not_use_what_they_kept_before(
         rows.append(lived(working, store, batch))
         workers[number % 2] = dict(processor._kept)
     assert (rows, store.committed) == expected
+
+
+def test_a_processor_that_is_sent_with_every_batch_goes_on_as_one_that_stays(
+    batches: list[list[Record]], expected: tuple[list[list[Row]], dict[Any, Any]]
+) -> None:
+    store = StateStore()
+    driver, rows = StoreProcessor(STAGES, epoch=1, step_seconds=60), []
+    for batch in batches:
+        working = pickle.loads(pickle.dumps(driver))
+        working.init(store)
+        rows.append(lived(working, store, batch))
+    assert (rows, store.committed) == expected
+    assert store.read[NAMES] == 1
 
 
 def test_an_engine_of_another_query_is_not_used(batches: list[list[Record]]) -> None:
