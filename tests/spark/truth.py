@@ -32,8 +32,8 @@ def built(folder: Path) -> Path:
     return folder
 
 
-def _settings(folder: Path) -> Settings:
-    return load({"SMARTSHELF_DATA": str(folder), "SCALE": SCALE})
+def _settings(folder: Path, step_seconds: int = 60) -> Settings:
+    return load({"SMARTSHELF_DATA": str(folder), "SCALE": SCALE, "STEP_SECONDS": str(step_seconds)})
 
 
 class Recorded(Process):
@@ -41,13 +41,13 @@ class Recorded(Process):
 
     store = "S01"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, step_seconds: int = 60) -> None:
         self.written: list[Record] = []
         #: Stage -> number of records it sent.
         self.said: Counter[str] = Counter()
         #: Log (a topic that keeps every record) -> its records of stages, in order.
         self.logs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        super().__init__(_settings(folder), lambda topic, line: None)
+        super().__init__(_settings(folder, step_seconds), lambda topic, line: None)
         # Without thieves and broken scales the shrink stage has nothing to say.
         self.worlds.switch(frozenset({"theft", "mis-scan", "sensor-silence"}))
 
