@@ -183,6 +183,14 @@ def test_the_last_look_before_the_cutoff_sees_what_is_on_the_shelf() -> None:
     assert said(loop.live(at(1, 12))) == [("pending", 40), ("issued", 40)]
 
 
+def test_a_perishable_on_its_way_to_the_shelf_must_still_sell_like_the_others() -> None:
+    slow = {"S01": {**RATES["S01"], SHELF: (3.0, 0.0)}}
+    policy = WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=95, order_up_to_qty=100)
+    loop = quiet((WarehouseAlerts(slow), SupplierManager()), policies=[policy]).live(9)
+    loop.tell(e.WhOut, "wh_events", shelf_id=SHELF, batch_code=f"{SHELF}-C", qty=30, plan_id="P", due_ts=START)
+    assert not said(loop.live(30))
+
+
 def test_what_is_on_its_last_day_when_the_lorry_comes_is_no_stock() -> None:
     loop = quiet()
     loop.deliver(SHELF, "SHORT", 20, "2026-01-02")
