@@ -71,6 +71,7 @@ def test_what_leaves_the_backroom_reaches_its_shelf_once_and_no_shelf_has_two_op
     placed = Counter((f.plan_id, f.batch_code, f.quantity) for f in loop.facts if isinstance(f, e.Refill))
     assert placed == picked
     assert not loop.books.shelves.balances[:, Place.ON_THE_WAY].any()
+    no_lot_goes_before_one_that_expires_earlier(loop)
     open_plan: dict[str, str] = {}
     for plan in loop.sent(RestockPlan):
         assert open_plan.setdefault(plan.shelf_id, plan.plan_id) == plan.plan_id
@@ -91,6 +92,27 @@ def test_what_is_pending_is_what_is_on_the_way_at_every_step(seed: int) -> None:
         assert pending == Counter({s: int(book.balances[row, Place.ON_THE_WAY]) for s, row in book.row_of.items()})
         seen += pending.total()
     assert seen
+
+
+def no_lot_goes_before_one_that_expires_earlier(loop: Loop) -> None:
+    """Of those that may still be sold when they lie on the shelf."""
+    there: Counter[tuple[str, str]] = Counter()
+    goes: dict[str, tuple[str, str]] = {}
+    kinds = (e.Count, e.WhIn, e.WhOut, e.WhAdjust)
+    moves = [fact for fact in loop.facts if isinstance(fact, kinds) and getattr(fact, "location", "") != "store"]
+    for fact in sorted(moves, key=lambda fact: (fact.timestamp, isinstance(fact, e.WhOut), fact.seq or 0)):
+        batch = fact.batch_code or ""
+        match fact:
+            case e.Count() | e.WhIn():
+                there[fact.shelf_id, batch] += fact.qty if isinstance(fact, e.WhIn) else fact.adjustment
+                goes[batch] = (fact.expiry_date or "", batch)
+            case e.WhAdjust():
+                there[fact.shelf_id, batch] += fact.qty
+            case e.WhOut():
+                due = fact.due_ts.date().isoformat()
+                others = [lot for (shelf, lot), units in there.items() if shelf == fact.shelf_id and units > 0]
+                assert not [lot for lot in others if goes[lot] < goes[batch] and goes[lot][0] >= due]
+                there[fact.shelf_id, batch] -= fact.qty
 
 
 @settings(max_examples=4, deadline=None)

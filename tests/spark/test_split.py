@@ -19,16 +19,19 @@ pytestmark = [pytest.mark.spark, pytest.mark.servers, pytest.mark.timeout(1200)]
 STATES = "shelf_aggregator,batch_state,warehouse_aggregator,wh_batch_state,pos_flattener"
 STORE_SIDE = "shelf_alerts,restock_manager,refill_bridge"
 SPLIT = (STATES, STORE_SIDE, ",".join(name for name in STAGES if name not in f"{STATES},{STORE_SIDE}".split(",")))
+#: Every step costs each process a batch or two, whatever its length.
+STEP_SECONDS = 120
 #: A kill in the first of three hours, and half an hour more after the split has changed.
-KILLED_AT, SPLIT_UNTIL, UNTIL = 60, 180, 210
+KILLED_AT, SPLIT_UNTIL, UNTIL = 30, 90, 105
 #: The world waits here for stages that have not said anything.
-GATE = 5
+GATE = 3
 
 
 @pytest.fixture
 def split_store(spark_store: SparkStore, built: Path) -> Iterator[list[SparkStore]]:
     """The processes of a store with the recorded run's settings."""
     spark_store.env |= {"SMARTSHELF_DATA": str(built), "SCALE": SCALE, "STORE_TRIGGER_MS": "0"}
+    spark_store.env["STEP_SECONDS"] = str(STEP_SECONDS)
     processes = [spark_store, *(spark_store.another(number) for number in range(2, len(SPLIT) + 1))]
     yield processes
     for process in processes:
@@ -38,7 +41,7 @@ def split_store(spark_store: SparkStore, built: Path) -> Iterator[list[SparkStor
 def test_three_processes_decide_what_one_decides_also_when_one_is_killed_and_one_goes_on_from_there(
     split_store: list[SparkStore], built: Path
 ) -> None:
-    store, truth = split_store[0], Recorded(built)
+    store, truth = split_store[0], Recorded(built, STEP_SECONDS)
     # As in a store that lives: no stage may be further behind the world than the gate allows.
     truth.live(GATE)
     store.feed.feed(truth)

@@ -26,14 +26,18 @@ _BOOKKEEPING = ("epoch", "as_of_step")
 
 
 def built(folder: Path) -> Path:
-    """The data of a store with a quarter of the shelves."""
+    """The data of a store with a quarter of the shelves, which are refilled early and often."""
     config = _settings(folder)
     build(folder, Order(config.stores, config.scale, config.seed, config.sim_start))
+    policies = folder / "db_csv" / "shelf_policies.csv"
+    usual, eager = ",30,,80,60,", ",80,,95,10,"
+    assert usual in policies.read_text()
+    policies.write_text(policies.read_text().replace(usual, eager))
     return folder
 
 
-def _settings(folder: Path) -> Settings:
-    return load({"SMARTSHELF_DATA": str(folder), "SCALE": SCALE})
+def _settings(folder: Path, step_seconds: int = 60) -> Settings:
+    return load({"SMARTSHELF_DATA": str(folder), "SCALE": SCALE, "STEP_SECONDS": str(step_seconds)})
 
 
 class Recorded(Process):
@@ -41,15 +45,15 @@ class Recorded(Process):
 
     store = "S01"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, step_seconds: int = 60) -> None:
         self.written: list[Record] = []
         #: Stage -> number of records it sent.
         self.said: Counter[str] = Counter()
         #: Log (a topic that keeps every record) -> its records of stages, in order.
         self.logs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        super().__init__(_settings(folder), lambda topic, line: None)
-        # Without thieves and broken scales the shrink stage has nothing to say.
-        self.worlds.switch(frozenset({"theft", "mis-scan", "sensor-silence"}))
+        super().__init__(_settings(folder, step_seconds), lambda topic, line: None)
+        # A crowd that empties shelves; without thieves and broken scales the shrink stage has nothing to say.
+        self.worlds.switch(frozenset({"rush-hour", "viral-promotion", "theft", "mis-scan", "sensor-silence"}))
 
     @property
     def last_step(self) -> int:

@@ -197,6 +197,42 @@ def test_what_has_left_the_backroom_since_a_shelf_asked_for_more_is_part_of_what
     assert stock(loop) == 48
 
 
+def test_plans_are_served_in_the_order_in_which_they_were_opened() -> None:
+    loop, other = quiet().live(9), "TESTEN0001"
+    for shelf_id in (SHELF, other):
+        loop.tell(
+            e.Count, shelf_id=shelf_id, batch_code=f"{shelf_id}-C", location="warehouse", quantity=0, adjustment=-30,
+            reason="correction",
+        )  # fmt: skip
+    sell(loop, 23)
+    loop.live(12)
+    sell(loop, 23, other)
+    loop.live(20)
+    for shelf_id in (other, SHELF):
+        loop.deliver(shelf_id, f"NEW-{shelf_id}", 50, "2026-02-01")
+    loop.live(30)
+    assert [fact.shelf_id for fact in loop.facts if isinstance(fact, e.WhOut)] == [SHELF, other]
+
+
+def test_what_a_step_has_taken_is_not_taken_again_while_the_clock_stands() -> None:
+    loop = quiet().live(9)
+    sell(loop, 40)  # 48 are wanted, 30 there
+    loop.live(11)
+    profile = next(each for each in loop.profiles if each.shelf_id == SHELF)
+    loop._waiting.append(loop._record("shelf_profiles", msgspec.structs.replace(profile, item_name="Another")))
+    loop.cut_again()
+    loop.live(30)
+    assert [fact.qty for fact in loop.facts if isinstance(fact, e.WhOut)] == [30]
+
+
+def test_a_lot_that_has_left_the_backroom_is_not_written_off() -> None:
+    loop = quiet().live(9)
+    loop.tell(e.WriteOff, "proposals", shelf_id=SHELF, batch_code=f"{SHELF}-A", qty=5, why="It is in the store.")
+    loop.live(12)
+    assert not [fact for fact in loop.facts if isinstance(fact, e.WhAdjust)]
+    assert not loop.sent(Task)
+
+
 def test_a_plan_closed_two_weeks_ago_leaves_its_topic() -> None:
     loop = quiet().live(9)
     sell(loop, 22)
