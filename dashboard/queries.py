@@ -43,6 +43,8 @@ PROFILES_EVERY = 20.0
 SERVICE_LEVEL_EVERY = 5
 #: Real seconds until a source that failed is asked again.
 RETRY_AFTER = 2.0
+#: What to do about a server that does not answer.
+WHAT_RUNS = "`smartshelf status` shows what runs."
 #: Readings kept for the small trend lines and the rate of events.
 TREND_LENGTH = 90
 #: A longer gap between two readings ends a trend.
@@ -122,11 +124,12 @@ class Profiles:
 
 @dataclass(frozen=True)
 class Reading(Generic[T]):
-    """A value, when it was read (wall clock), and why the newest attempt failed, if it did."""
+    """A value, when it was read (wall clock), and why the newest attempt failed, if it did, with what to do."""
 
     value: T | None = None
     read_at: datetime | None = None
     problem: str | None = None
+    remedy: str = ""
 
 
 class Trend(NamedTuple):
@@ -230,7 +233,7 @@ class ServerSource:
         try:
             return self.control.status()
         except redis.RedisError as failed:
-            raise Unavailable("Redis does not answer", value=str(failed)) from failed
+            raise Unavailable("Redis does not answer", value=str(failed), remedy=WHAT_RUNS) from failed
 
 
 @contextmanager
@@ -246,11 +249,12 @@ def readable_postgres() -> Iterator[None]:
         if isinstance(failed.orig, IntegrityError):
             raise BadInput(str(failed.orig).splitlines()[0]) from failed
         if isinstance(failed.orig, OperationalError | InterfaceError):
-            raise Unavailable("Postgres does not answer") from failed
+            raise Unavailable("Postgres does not answer", remedy=WHAT_RUNS) from failed
         log.exception("Postgres refused a query of the page")
-        raise Unavailable("Postgres refused a query of the page; the dashboard's log says why") from failed
+        remedy = "`smartshelf logs dashboard` shows why."
+        raise Unavailable("Postgres refused a query of the page", remedy=remedy) from failed
     except PoolTimeout as failed:
-        raise Unavailable("Postgres is too slow to answer") from failed
+        raise Unavailable("Postgres is too slow to answer", remedy=WHAT_RUNS) from failed
 
 
 def gathered(profiles: Iterator[Profile] | Sequence[Profile]) -> Profiles:
@@ -306,7 +310,8 @@ class LastKnown(Generic[T]):
             self._reading = Reading(self._fetch(), datetime.now(UTC))
             self._due = self._now() + self._ttl
         except Unavailable as failed:
-            self._reading = Reading(self._reading.value, self._reading.read_at, failed.what.rstrip("."))
+            known = self._reading
+            self._reading = Reading(known.value, known.read_at, failed.what.rstrip("."), failed.remedy)
             self._due = self._now() + max(self._ttl, RETRY_AFTER)
 
 

@@ -78,7 +78,7 @@ def problem(reading: Reading[Any], wall: datetime) -> str | None:
     """What is wrong with a source and how old its last values are; None while it answers."""
     if not reading.problem:
         return None
-    return f"{reading.problem}. {_kept(reading, wall)}; `smartshelf status` shows what runs."
+    return " ".join(filter(None, (f"{reading.problem}. {_kept(reading, wall)}.", reading.remedy)))
 
 
 def expects_changes(clock: Status | None, calendar: Calendar) -> bool:
