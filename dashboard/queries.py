@@ -1,21 +1,19 @@
 """What the page reads: live shelf rows, profiles, alerts and the store's decisions from Postgres, the clock from Redis.
 
-Every reading is taken once for all open pages, and a source that is down keeps its last known
-value together with its age and the reason.
+Every reading is taken once for all open pages (``last_known``).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache, partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import redis
 from psycopg2 import IntegrityError, InterfaceError, OperationalError
@@ -26,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dashboard import business
 from dashboard.business import ServiceLevel, Supply
+from dashboard.last_known import LastKnown, Reading
 from data.catalogue import expand, load_catalogue
 from simulated_time.store import Clock, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -41,8 +40,6 @@ log = logging.getLogger(__name__)
 PROFILES_EVERY = 20.0
 #: Availability and waste change by the hour: one of so many refreshes reads them.
 SERVICE_LEVEL_EVERY = 5
-#: Real seconds until a source that failed is asked again.
-RETRY_AFTER = 2.0
 #: What to do about a server that does not answer.
 WHAT_RUNS = "`smartshelf status` shows what runs."
 #: Readings kept for the small trend lines and the rate of events.
@@ -120,16 +117,6 @@ class Profiles:
     @property
     def stores(self) -> list[str]:
         return sorted(self.by_store)
-
-
-@dataclass(frozen=True)
-class Reading(Generic[T]):
-    """A value, when it was read (wall clock), and why the newest attempt failed, if it did, with what to do."""
-
-    value: T | None = None
-    read_at: datetime | None = None
-    problem: str | None = None
-    remedy: str = ""
 
 
 class Trend(NamedTuple):
@@ -273,46 +260,6 @@ def catalogue_profiles(store_id: str, scale: float) -> dict[str, Profile]:
         str(values[0]): Profile(store_id, *values)
         for values in zip(*(columns[name].tolist() for name in names), strict=True)
     }
-
-
-class LastKnown(Generic[T]):
-    """A reading shared by all pages: taken at most once per ``ttl`` real seconds, kept when the source fails.
-
-    Only one page at a time asks the source; the others show what is known meanwhile.
-    """
-
-    def __init__(self, fetch: Callable[[], T], ttl: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._ttl, self._now = fetch, ttl, now
-        self._lock = threading.Lock()
-        self._reading: Reading[T] = Reading()
-        self._due = float("-inf")
-
-    def get(self) -> Reading[T]:
-        """The newest reading; never raises."""
-        if self._now() < self._due:
-            return self._reading
-        first = self._due == float("-inf")
-        if not self._lock.acquire(blocking=first):
-            return self._reading
-        try:
-            if self._now() >= self._due:
-                self._take()
-            return self._reading
-        finally:
-            self._lock.release()
-
-    def forget(self) -> None:
-        """Ask the source again at the next call, for instance after a command."""
-        self._due = min(self._due, self._now())
-
-    def _take(self) -> None:
-        try:
-            self._reading = Reading(self._fetch(), datetime.now(UTC))
-            self._due = self._now() + self._ttl
-        except Unavailable as failed:
-            known = self._reading
-            self._reading = Reading(known.value, known.read_at, failed.what.rstrip("."), failed.remedy)
-            self._due = self._now() + max(self._ttl, RETRY_AFTER)
 
 
 class StoreFeed:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Literal
 
-from dashboard.queries import Profiles, Reading, StoreState
+from dashboard.last_known import Reading
+from dashboard.queries import Profiles, StoreState
 from dashboard.views.text import duration, moment, number
 from simulated_time.store import Status
 from smartshelf.domain.calendar import Calendar

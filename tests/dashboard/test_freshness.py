@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from dashboard.queries import Reading, StoreState
+from dashboard.last_known import Reading
+from dashboard.queries import StoreState
 from dashboard.views import freshness, timebar
 from simulated_time.store import Status
 from tests.dashboard.twin import TwinStore

@@ -8,7 +8,8 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege, OperationalError, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.queries import LastKnown, StoreFeed, readable_postgres
+from dashboard.last_known import LastKnown
+from dashboard.queries import StoreFeed, readable_postgres
 from smartshelf.errors import Unavailable
 from tests.dashboard.twin import TwinStore, twin_feed
 
