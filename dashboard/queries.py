@@ -376,11 +376,6 @@ def feed() -> Feed:
         return _installed
 
 
-def installed() -> Feed | None:
-    """The feed of this process if there is one already."""
-    return _installed
-
-
 def use(other: Feed | None) -> None:
     """Let the pages of this process read from ``other``; None returns to the servers."""
     global _installed
