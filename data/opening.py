@@ -1,7 +1,7 @@
-"""Opening stock and lots of one store.
+"""The lots with which the warm-up of a year of history begins, drawn at random.
 
-``opening_lots`` is the boundary: it may be replaced by the closing state of a year of history
-without a change elsewhere. Stock is never stated apart from lots; it is their sum.
+A store does not open with these but with what its history leaves (``data.history``). Stock is never stated apart from
+lots; it is their sum.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smartshelf.errors import BadInput
 
 #: Weekdays on which suppliers deliver (Monday is 0).
 DELIVERY_WEEKDAYS = Calendar().delivery.weekdays
-#: A shelf opens 62-100 % full: 39 units of a mean maximum of 48.
+#: A shelf is drawn 62-100 % full: 39 units of a mean maximum of 48.
 SHELF_FILL = (0.62, 1.0)
 #: The backroom of fresh food holds less, or it would expire there.
 BACKROOM_FILL_FRESH, BACKROOM_FILL = (0.25, 0.65), (0.35, 0.85)
