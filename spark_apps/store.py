@@ -105,12 +105,14 @@ def start(
 
 
 def _known(config: Settings, partitions: Mapping[str, int]) -> recovery.Known:
+    facts = [topic for topic in partitions if topic == TICKS or TOPICS[topic].kind == "fact"]
     return recovery.Known(
         jobs=job_progress.read(config.kafka_bootstrap),
         carried=lambda: delta.read(tables.job_state_path(config.delta_root)),
         ticks=lambda: _last_ticks(config.kafka_bootstrap),
         partitions=partitions,
         lead_steps=lead_steps(config.step_seconds),
+        starts=lambda: kafka.start_offsets(config.kafka_bootstrap, facts),
     )
 
 

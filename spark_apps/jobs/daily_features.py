@@ -35,7 +35,6 @@ from spark_apps.runtime.stage import Output, Stage, Step
 from spark_apps.runtime.writing import gone, row
 
 FEATURES, AVAILABILITY = "shelf_daily_features", "availability_hourly"
-FORMAT = 1
 #: A row is written once.
 ONLY_VERSION = 1
 MINUTE = timedelta(minutes=1)
@@ -62,6 +61,7 @@ _COLUMNS: dict[str, tuple[np.dtype[Any], Any]] = {
     "discount": (np.dtype("<f8"), 0.0),
     "reorder_point": (np.dtype("<i4"), NO_POINT),
 }
+_PAST_FORMAT = 1
 #: Columns that begin anew every day.
 _OF_TODAY = ("sold", "moved", "expired_shelf", "expired_backroom", "alerts", "events", "out_today", "discount")
 
@@ -80,11 +80,11 @@ class Past:
 
     def pack(self) -> bytes:
         packed = {name: (len(grid), grid.astype("<i2").tobytes()) for name, grid in self.daily.items()}
-        return zlib.compress(codec.pack(FORMAT, packed))
+        return zlib.compress(codec.pack(_PAST_FORMAT, packed))
 
     @classmethod
     def unpack(cls, data: bytes) -> Past:
-        packed = codec.unpack(zlib.decompress(data), FORMAT, "past days")
+        packed = codec.unpack(zlib.decompress(data), _PAST_FORMAT, "past days")
         return cls(
             {
                 name: np.frombuffer(raw, "<i2").reshape(days, -1) if days else np.zeros((0, 0), "<i2")
@@ -121,6 +121,7 @@ class DailyFeatures(Stage[State]):
     """Counts what happens, looks at the store when it opens, orders, and closes a day."""
 
     name: ClassVar = "daily_features"
+    version: ClassVar = 1
     facts: ClassVar = frozenset({"pos_transactions", "shelf_events", "foot_traffic", "proposals"})
     books: ClassVar = True
     config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "wh_policies"})
@@ -140,7 +141,7 @@ class DailyFeatures(Stage[State]):
         return State()
 
     def load(self, data: bytes) -> State:
-        columns, past, rates, *rest = codec.unpack(data, FORMAT, self.name)
+        columns, past, rates, *rest = codec.unpack(data, self.version, self.name)
         state = State(
             {name: np.frombuffer(raw, _COLUMNS[name][0]).copy() for name, raw in columns.items()},
             past,
@@ -155,7 +156,7 @@ class DailyFeatures(Stage[State]):
         told = {str(day): of_day for day, of_day in state.told.items()}
         rates = msgspec.msgpack.encode(state.rates)
         rest = [state.past, rates, state.first_day, state.has_opened, state.people, state.open_steps, told]
-        return codec.pack(FORMAT, [columns, *rest])
+        return codec.pack(self.version, [columns, *rest])
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books

@@ -15,7 +15,7 @@ from smartshelf.contracts.tables import TABLES
 from smartshelf.io import connect, delta, job_progress, kafka
 from smartshelf.settings import Settings
 from spark_apps import tables
-from spark_apps.jobs import mirrors, raw_sinks
+from spark_apps.jobs import STAGES, mirrors, raw_sinks
 from spark_apps.runtime import recovery, retention
 from spark_apps.runtime.processor import unpack_values
 from spark_apps.runtime.stage import TICKS
@@ -41,7 +41,8 @@ class Retention:
     def look(self) -> None:
         """Delete what nobody needs; says what it did, and once what holds it back. Raises Unavailable."""
         config, bootstrap = self._config, self._config.kafka_bootstrap
-        carried = delta.read(tables.job_state_path(config.delta_root))
+        # Of a month that this code cannot go on from, a rebuild needs the records.
+        carried = recovery.readable(delta.read(tables.job_state_path(config.delta_root)), STAGES)
         grace = GRACE // timedelta(seconds=config.step_seconds)
         # Jobs of a former split need nothing any more.
         in_charge = job_progress.in_charge(job_progress.read(bootstrap).values()) if carried else {}

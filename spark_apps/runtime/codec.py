@@ -16,6 +16,7 @@ from smartshelf.errors import SmartShelfError
 #: Equal states are equal bytes, whatever the order in which they came about.
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode = msgspec.msgpack.Decoder().decode
+_decode_version = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
 
 #: format version -> function from its body to the body of the next version
 Upgrades = Mapping[int, Callable[[Any], Any]]
@@ -24,6 +25,18 @@ Upgrades = Mapping[int, Callable[[Any], Any]]
 def pack(version: int, body: Any) -> bytes:
     """A body of plain values, lists, maps and bytes, with its format version."""
     return _encode((version, body))
+
+
+def version_of(data: bytes) -> int:
+    """The format version of a value; 0 of an empty one, which a stage without state leaves."""
+    return _decode_version(data)[0] if data else 0
+
+
+def reads(version: int, newest: int, upgrades: Upgrades | None = None) -> bool:
+    """Whether ``unpack`` takes a value in this format."""
+    while version < newest and upgrades and version in upgrades:
+        version += 1
+    return version == newest
 
 
 def unpack(data: bytes, newest: int, what: str, upgrades: Upgrades | None = None) -> Any:
@@ -38,7 +51,6 @@ def unpack(data: bytes, newest: int, what: str, upgrades: Upgrades | None = None
         raise SmartShelfError(
             f"The state '{what}' has a format that this version of the code does not read",
             value=version,
-            remedy=f"It reads up to {newest}. Start the version that wrote it, or have the state built anew from the "
-            "facts: SMARTSHELF_EPOCH one higher for one start (spark_apps/README.md, When a checkpoint is lost).",
+            remedy=f"It reads up to {newest}. Start the version that wrote it.",
         )
     return body

@@ -221,7 +221,7 @@ class StoreConfig:
     @classmethod
     def load(cls, data: bytes) -> StoreConfig:
         """From a versioned binary value."""
-        return cls(*_tables(codec.unpack(data, FORMAT, "config", _UPGRADES)))
+        return cls(*_tables(codec.unpack(data, FORMAT, "config", UPGRADES)))
 
 
 class _Contradiction(Exception):
@@ -256,7 +256,7 @@ def _with_policies(body: bytes) -> bytes:
     return msgspec.msgpack.encode(_Rows(profiles, [], []))
 
 
-_UPGRADES = {1: _with_policies}
+UPGRADES = {1: _with_policies}
 _decode = msgspec.msgpack.Decoder(_Rows).decode
 
 

@@ -117,7 +117,7 @@ class Runtime:
     @classmethod
     def load(cls, data: bytes) -> Runtime:
         """From a versioned binary value."""
-        offsets, pending, ticks, last, marks, sent, now, announce = codec.unpack(data, FORMAT, RUNTIME, _UPGRADES)
+        offsets, pending, ticks, last, marks, sent, now, announce = codec.unpack(data, FORMAT, RUNTIME, UPGRADES)
         return cls(
             Positions(offsets),
             Pending.of(pending),
@@ -171,8 +171,7 @@ class StoreEngine:
 
     def _load(self, stage: Stage[Any]) -> Any:
         data = self._loaded.get(f"stage:{stage.name}")
-        # A stage that kept nothing in an earlier version left nothing behind, too.
-        return stage.load(data) if data else stage.new()
+        return stage.new() if data is None else stage.load(data)
 
     def rebuilt(self, past: Past) -> None:
         """Say that the state given is one that was brought forward into a new epoch.
@@ -440,7 +439,7 @@ def _with_extra_cuts(body: list[Any]) -> list[Any]:
     ]
 
 
-_UPGRADES = {1: _with_extra_cuts}
+UPGRADES = {1: _with_extra_cuts}
 
 
 def _month(moment: datetime) -> tuple[int, int]:

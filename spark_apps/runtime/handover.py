@@ -10,13 +10,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smartshelf.contracts.control import Offsets
-from spark_apps.runtime import books
+from spark_apps.runtime import books, codec, config, engine
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import CONFIG, RUNTIME, TASKS, Runtime
 from spark_apps.runtime.stage import TICKS, Stage, config_of, facts_of
 
 Values = Mapping[str, bytes]
+_UPGRADES: Mapping[str, codec.Upgrades] = {RUNTIME: engine.UPGRADES, CONFIG: config.UPGRADES}
+
+
+def formats(stages: Sequence[Stage[Any]]) -> dict[str, int]:
+    """The state values of a job with these stages, and the format in which this version of the code keeps each."""
+    shared = {RUNTIME: engine.FORMAT, CONFIG: config.FORMAT}
+    if any(stage.books for stage in stages):
+        shared |= {books.NAMES: books.FORMAT, books.UNITS: books.FORMAT}
+    return shared | {f"stage:{stage.name}": stage.version for stage in stages}
+
+
+def unreadable(state: Values, stages: Sequence[Stage[Any]]) -> dict[str, int]:
+    """What a job with these stages would take from a state and cannot read: the values and their formats."""
+    return {
+        name: found
+        for name, newest in formats(stages).items()
+        if name in state and not codec.reads(found := codec.version_of(state[name]), newest, _UPGRADES.get(name))
+    }
 
 
 def holds(states: Sequence[Values], stages: Sequence[Stage[Any]], known: Sequence[str]) -> bool:

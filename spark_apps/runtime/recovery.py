@@ -21,10 +21,12 @@ from msgspec import Struct
 from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.errors import SmartShelfError
 from smartshelf.io import job_progress, kafka
-from spark_apps.runtime import handover
+from spark_apps.runtime import codec, handover
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import NO_CUT, RUNTIME, Cut, Past, Runtime
+from spark_apps.runtime.processor import FORMAT as PACKED
 from spark_apps.runtime.processor import pack_values, unpack_values
 from spark_apps.runtime.stage import Stage
 
@@ -40,6 +42,8 @@ class Generation(Struct, kw_only=True, frozen=True):
     epoch: int
     because: str
     stages: tuple[str, ...] = ()
+    #: In which format it keeps each of its state values; nothing when an earlier version began it.
+    formats: dict[str, int] = {}
     #: By store and stage: what was decided up to this cut was sent by an earlier generation, or by another job.
     sent: dict[str, dict[str, Cut]] = {}
     #: By store: how far it had come without stages that are new to it.
@@ -140,7 +144,8 @@ class Known:
     """What can be found out about a store's jobs before one of them starts.
 
     ``jobs``: the row of every job that has ever sent something; ``carried``: reads the rows of ops/job_state;
-    ``ticks``: reads the last cut of every store; ``partitions``: of the topics that the job reads.
+    ``ticks``: reads the last cut of every store; ``partitions``: of the topics that the job reads; ``starts``: reads
+    the first offset that Kafka still holds, of facts and ticks.
     """
 
     jobs: Mapping[str, JobProgress]
@@ -148,6 +153,7 @@ class Known:
     ticks: Callable[[], Mapping[str, Cut]]
     partitions: Mapping[str, int]
     lead_steps: int
+    starts: Callable[[], Offsets]
 
     def sent(self, stages: Iterable[str]) -> dict[str, dict[str, Cut]]:
         """Store -> stage -> the last cut whose decisions stand in the log."""
@@ -162,14 +168,15 @@ class Known:
 def choose(
     checkpoints: Checkpoints, job: str, stages: Sequence[Stage[Any]], known: Known, *, epoch: int, starting: str
 ) -> Generation:
-    """The generation to run: the last one, or a new one when it cannot be continued or ``epoch`` was raised."""
+    """The generation to run: the last one, or a new one when it cannot be continued or ``epoch`` was raised.
+
+    SmartShelfError when a new one would have to be built from facts that Kafka no longer holds.
+    """
     names = tuple(stage.name for stage in stages)
-    latest, sent = checkpoints.latest(), known.sent(names)
-    if latest is None and not sent:
-        now = _now(known) if known.jobs else {}
-        return checkpoints.begin(
-            Generation(epoch=epoch, because="first start", stages=names, now=now, starting=starting)
-        )
+    latest = checkpoints.latest()
+    if latest is None and not known.sent(names) and not _now(known):
+        first = Generation(epoch=epoch, because="first start", stages=names, formats=handover.formats(stages))
+        return checkpoints.begin(msgspec.structs.replace(first, starting=starting))
     mine = known.jobs.get(job)
     charge = job_progress.in_charge(known.jobs.values())
     reached = max([row.epoch for stage, row in charge.items() if stage in names] + [mine.epoch if mine else 0])
@@ -177,7 +184,7 @@ def choose(
     if latest is not None and epoch > highest:
         reason: str | None = f"the epoch was raised to {epoch}"
     else:
-        reason = _changed(job, names, known, latest, reached)
+        reason = _changed(job, stages, known, latest, reached)
         if reason is None:
             reason = "its checkpoint is gone" if latest is None else None
         if reason is None and latest is not None:
@@ -189,66 +196,130 @@ def choose(
     return checkpoints.begin(_rebuild(new, reason or "", stages, known))
 
 
-def _changed(job: str, names: tuple[str, ...], known: Known, latest: Generation | None, reached: int) -> str | None:
+def _changed(
+    job: str, stages: Sequence[Stage[Any]], known: Known, latest: Generation | None, reached: int
+) -> str | None:
     """What is other than when the stages of this job were run last, in a sentence; None when nothing is."""
+    names, formats = tuple(stage.name for stage in stages), handover.formats(stages)
     if latest is not None and latest.epoch > reached and latest.stages == names and latest.sent == known.sent(names):
-        return None  # begun for just this, and killed before its first batch
+        # Begun for just this, and killed before its first batch.
+        return _other_formats(latest, formats)
     charge = job_progress.in_charge(known.jobs.values())
     if others := known.others(job, names):
-        before = "; ".join(f"{other}: {', '.join(job_progress.stages_of(known.jobs[other]))}" for other in others)
+        before = "; ".join(f"{other}: {', '.join(known.jobs[other].stages)}" for other in others)
         return f"the stages were split over other jobs before ({before})"
     if new := [name for name in names if name not in charge]:
         return f"new stages: {', '.join(new)}"
     mine = known.jobs.get(job)
-    if mine is not None and job_progress.stages_of(mine) != names:
-        return f"its stages were {', '.join(job_progress.stages_of(mine))} before"
-    return None
+    if mine is not None and mine.stages != names:
+        return f"its stages were {', '.join(mine.stages)} before"
+    return _other_formats(latest, formats) if latest is not None else None
+
+
+def _other_formats(latest: Generation, formats: Mapping[str, int]) -> str | None:
+    if not latest.formats:
+        return "an earlier version of the code kept its states"
+    changed = {name: newest for name, newest in formats.items() if latest.formats.get(name) != newest}
+    told = [f"{name} {latest.formats.get(name, 'none')}, now {newest}" for name, newest in changed.items()]
+    return f"its states are in other formats ({'; '.join(told)})" if told else None
 
 
 def _now(known: Known) -> dict[str, Cut]:
     """How far each store had come without a stage that it never heard of; in its first steps it waits for all."""
-    return {store: cut for store, cut in known.ticks().items() if cut[0] >= known.lead_steps}
+    ticks = known.ticks() if known.jobs else {}
+    return {store: cut for store, cut in ticks.items() if cut[0] >= known.lead_steps}
 
 
 def _rebuild(epoch: int, because: str, stages: Sequence[Stage[Any]], known: Known) -> Generation:
     names = tuple(stage.name for stage in stages)
     sent = known.sent(names)
-    if not sent:
-        # Nothing was sent to this Kafka: what was brought forward belongs to another one.
-        return Generation(epoch=epoch, because=because, stages=names)
-    is_new = any(name not in of_store for of_store in sent.values() for name in names)
-    origins = _origins(stages, sent, known)
-    complete = origins.keys() >= sent.keys()
-    for store_id, of_store in sorted(sent.items()):
-        begin = f"step {origins[store_id][0]['step']}, brought forward" if store_id in origins else "the beginning"
-        log.warning("store %s: from %s; steps up to %d were sent before", store_id, begin, max(of_store.values())[0])
+    is_new = not sent or any(name not in of_store for of_store in sent.values() for name in names)
+    # Where nothing was sent to this Kafka, what was brought forward belongs to another one.
+    now = _now(known) if is_new else {}
+    stores = sorted(sent.keys() | now.keys())
+    carried = [row for row in known.carried() if _is_sent(row, known)]
+    origins = _origins(stages, {store: tuple(sent.get(store, ())) for store in stores}, readable(carried, stages))
+    seen = positions_of({store: _values(rows, stages) for store, rows in origins.items()})
+    # Records go only when every store has been brought forward: one that never was has joined since.
+    joined = set(stores) - {row["store_id"] for row in carried} if carried else set()
+    if gone := _gone({store: seen.get(store, Positions()) for store in stores if store not in joined}, known.starts()):
+        raise _refusal(because, gone, carried, stages)
+    for store in stores:
+        begin = f"step {origins[store][0]['step']}, brought forward" if store in origins else "the beginning"
+        until = max([*sent.get(store, {}).values(), now.get(store, NO_CUT)])[0]
+        log.warning("store %s: from %s; steps up to %d were lived before", store, begin, until)
     return Generation(
         epoch=epoch,
         because=because,
         stages=names,
+        formats=handover.formats(stages),
         sent=sent,
-        now=_now(known) if is_new else {},
+        now=now,
         origins={store: [(r["job"], r["epoch"], r["step"]) for r in rows] for store, rows in origins.items()},
-        starting=_starting(origins, stages, known.partitions) if complete else "earliest",
+        starting=_starting(seen, known.partitions) if stores and origins.keys() >= set(stores) else "earliest",
     )
 
 
+def _is_sent(row: Mapping[str, Any], known: Known) -> bool:
+    """Whether a state brought forward was written by a batch whose outputs have left."""
+    job = known.jobs.get(row["job"])
+    return job is not None and row["step"] <= job.steps.get(row["store_id"], -1)
+
+
+def readable(carried: Iterable[Mapping[str, Any]], stages: Sequence[Stage[Any]]) -> list[Mapping[str, Any]]:
+    """The rows of ops/job_state from which a job with these stages can go on, as to their formats."""
+    return [
+        row
+        for row in carried
+        if codec.version_of(row["state"]) == PACKED and not handover.unreadable(unpack_values(row["state"]), stages)
+    ]
+
+
 def _origins(
-    stages: Sequence[Stage[Any]], sent: Mapping[str, Mapping[str, Cut]], known: Known
+    stages: Sequence[Stage[Any]], stores: Mapping[str, tuple[str, ...]], carried: Iterable[Mapping[str, Any]]
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """By store: the rows of the last step at which the states of all its stages were brought forward."""
+    """By store: the rows of the last step at which the states of all its stages were brought forward.
+
+    ``stores``: the stages that each of them has had.
+    """
     by_step: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
-    for row in sorted(known.carried(), key=lambda row: (row["job"], row["epoch"])):
-        job = known.jobs.get(row["job"])
-        # A later one was written by a batch whose outputs never left.
-        if job is not None and row["step"] <= job.steps.get(row["store_id"], -1):
-            by_step.setdefault((row["store_id"], row["step"]), {})[row["job"]] = row
+    for row in sorted(carried, key=lambda row: (row["job"], row["epoch"])):
+        by_step.setdefault((row["store_id"], row["step"]), {})[row["job"]] = row
     origins: dict[str, list[Mapping[str, Any]]] = {}
     for (store_id, _), rows in sorted(by_step.items(), key=lambda item: item[0]):
         states = [unpack_values(row["state"]) for row in rows.values()]
-        if store_id in sent and handover.holds(states, stages, tuple(sent[store_id])):
+        if store_id in stores and handover.holds(states, stages, stores[store_id]):
             origins[store_id] = list(rows.values())
     return origins
+
+
+def _gone(seen: Mapping[str, Positions], starts: Offsets) -> list[str]:
+    """What is not to be read any more, as a phrase for each store and topic. ``seen``: how far each has read."""
+    return [
+        f"{store}: {topic} begins with record {first}, needed from {positions.at(topic, int(part)) + 1}"
+        for store, positions in sorted(seen.items())
+        for topic, parts in sorted(starts.items())
+        for part, first in parts.items()
+        if kafka.partition_for_store(store, len(parts)) == int(part) and positions.at(topic, int(part)) + 1 < first
+    ]
+
+
+def _refusal(
+    because: str, gone: Sequence[str], carried: Iterable[Mapping[str, Any]], stages: Sequence[Stage[Any]]
+) -> SmartShelfError:
+    newest = handover.formats(stages)
+    old = {
+        f"{name} is in format {version} (this version reads {newest[name]})"
+        for row in carried
+        for name, version in handover.unreadable(unpack_values(row["state"]), stages).items()
+    }
+    brought = f"; of what was brought forward {', '.join(sorted(old))}" if old else ""
+    return SmartShelfError(
+        f"The states have to be built anew ({because}), and Kafka no longer holds the facts that it takes{brought}",
+        value="; ".join(gone),
+        remedy="Start the version of the code that wrote them; if delta/ops/job_state was lost, bring it back; "
+        "or begin a new store: make reset.",
+    )
 
 
 def last_carried(carried: Iterable[Mapping[str, Any]], steps: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
@@ -284,11 +355,8 @@ def needed_from(seen: Mapping[str, Positions], topic: str, count: int) -> dict[s
     }
 
 
-def _starting(
-    origins: Mapping[str, Sequence[Mapping[str, Any]]], stages: Sequence[Stage[Any]], partitions: Mapping[str, int]
-) -> str:
-    """Where to read from so that no store misses a record."""
-    seen = positions_of({store: _values(rows, stages) for store, rows in origins.items()})
+def _starting(seen: Mapping[str, Positions], partitions: Mapping[str, int]) -> str:
+    """Where to read from so that no store misses a record. ``seen``: how far each has read."""
     start = {
         # A store that had nothing there yet has its first record still to come, or not.
         topic: {part: offset or EARLIEST for part, offset in needed_from(seen, topic, count).items()}

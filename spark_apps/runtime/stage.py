@@ -61,6 +61,8 @@ class Stage(ABC, Generic[S]):
 
     #: As in contracts/stages.py.
     name: ClassVar[str]
+    #: Format of its state value. Whatever changes the state raises it: a store then has all its states built anew.
+    version: ClassVar[int] = 1
     #: Topics whose facts it is given, its own and other stages' included.
     facts: ClassVar[frozenset[str]] = frozenset()
     #: Whether it looks at the books; the engine folds them once for all stages.
@@ -85,7 +87,7 @@ class Stage(ABC, Generic[S]):
 
     @abstractmethod
     def dump(self, state: S) -> bytes:
-        """State as a versioned binary value."""
+        """State as a versioned binary value (codec) in format ``version``."""
 
     @abstractmethod
     def advance(
@@ -133,6 +135,8 @@ def tellers(stages: Iterable[Stage[Any]]) -> dict[str, str]:
 
 class Stateless(Stage[None]):
     """A stage that keeps nothing of its own."""
+
+    version: ClassVar = 0
 
     def new(self) -> None:
         return None

@@ -25,10 +25,9 @@ TASKS, ALERTS, OUTCOMES = "world_tasks", "alerts", "command_outcomes"
 
 
 class Deciding(Stage[S]):
-    """A stage whose state is a ``msgspec.Struct``; ``made`` is its type, ``version`` that of its format."""
+    """A stage whose state is a ``msgspec.Struct``; ``made`` is its type."""
 
     made: ClassVar[type[Any]]
-    version: ClassVar[int] = 1
 
     def new(self) -> S:
         state: S = self.made()

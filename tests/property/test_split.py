@@ -86,6 +86,7 @@ class Job:
             lambda: {STORE: kafka.last_cut},
             dict.fromkeys(self.topics, OF_JOBS + 1),
             lead_steps(60),
+            dict,
         )
         self.generation = recovery.choose(
             recovery.Checkpoints(folder / str(abs(hash(self.name)))), self.name, stages, known, epoch=1,
@@ -258,6 +259,27 @@ def test_a_changed_split_takes_over_what_was_decided_and_decides_only_what_follo
             run(kafka, split, folder, rng, until)
         assert_same(kafka, loop)
         assert bool(kafka.carried) is archived
+
+
+@pytest.mark.parametrize("archived", [True, False], ids=["brought forward", "from the first fact"])
+def test_a_store_that_is_upgraded_decides_what_one_that_never_was_decides(
+    archived: bool, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if archived:
+        request.getfixturevalue("hourly")
+    loop, rng = lived(2), random.Random(2)
+    kafka = Kafka(loop.records)
+    run(kafka, [STAGES], tmp_path, rng, UNTIL // 2)
+    for name in ("restock_manager", "daily_features"):
+        (stage,) = [stage for stage in STAGES if stage.name == name]
+        monkeypatch.setattr(type(stage), "version", stage.version + 1)
+    upgraded = Job(kafka, STAGES, tmp_path).generation
+    assert upgraded.because.startswith("its states are in other formats (stage:restock_manager")
+    assert upgraded.origins == {}, "what was brought forward is in the old formats"
+    run(kafka, [STAGES], tmp_path, rng, UNTIL - 10)
+    run(kafka, [STAGES], tmp_path, rng)
+    assert bool(Job(kafka, STAGES, tmp_path).generation.origins) is archived, "and then in the new ones"
+    assert_same(kafka, loop)
 
 
 def test_a_stage_new_to_a_store_is_given_its_past_in_silence_whatever_the_split(

@@ -80,6 +80,13 @@ def test_a_lost_and_then_a_damaged_checkpoint_are_rebuilt_to_the_same_state(
     marks = _marks(store)
     assert all(cuts == sorted(set(cuts)) and cuts[-1][0] == steps[name] for name, cuts in marks.items())
 
+    store.kill()
+    shutil.rmtree(store.config.checkpoints / "store" / "v3")
+    shutil.rmtree(tables.job_state_path(store.config.delta_root))
+    store.start(DECIDING)
+    assert store.ended() == 2, "what Kafka still holds is only a part"
+    assert "Kafka no longer holds the facts" in store.said()
+
 
 def _is_archived(store: SparkStore) -> bool:
     reached = recovery.committed_offsets(raw_sinks.folder(store.config)).get("shelf_events", {})

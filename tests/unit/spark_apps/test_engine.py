@@ -188,14 +188,3 @@ def test_time_is_the_end_of_the_step_and_never_a_clock(log: StoreLog) -> None:
     result = store.process(log.all())
     assert {row.last_update_ts for row in rows(result).values()} == {log.at(0)}
     assert log.at(1) - log.at(0) == timedelta(seconds=STEP)
-
-
-def test_a_stage_that_kept_nothing_in_an_earlier_version_begins_anew(log: StoreLog) -> None:
-    store = engine()
-    store.process(log.all())
-    known = len(log.written)
-    earlier = engine(store.dump() | {f"stage:{ShelfAggregator.name}": b""})
-    pickup(log)
-    (row,) = rows(earlier.process(after(log, known))).values()
-    assert row is not None
-    assert row.current_stock == 39

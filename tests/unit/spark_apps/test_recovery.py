@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from smartshelf.contracts.control import Done, Offsets
 from smartshelf.contracts.rows import JobProgress
+from smartshelf.errors import SmartShelfError
 from smartshelf.io import job_progress
 from spark_apps.jobs import STAGES
 from spark_apps.jobs.pos_flattener import PosFlattener
 from spark_apps.jobs.shelf_aggregator import ShelfAggregator
-from spark_apps.runtime import recovery
+from spark_apps.runtime import books, codec, handover, recovery
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import Cut, Past, Runtime
 from spark_apps.runtime.processor import pack_values, unpack_values
@@ -48,9 +50,9 @@ def carried(
     store: str, step: int, epoch: int = 1, job: str = "store", stages: Any = BOTH, **positions: dict[str, int]
 ) -> dict[str, Any]:
     values = {"runtime": Runtime(Positions(dict(positions)), last=(step, 0)).dump()}
-    values |= {f"stage:{stage.name}": f"{job} {step}".encode() for stage in stages}
+    values |= {f"stage:{stage.name}": codec.pack(stage.version, f"{job} {step}") for stage in stages}
     if SHELVES in stages:
-        values |= {"books:names": b"names", "books:units": b"units"}
+        values |= {name: codec.pack(books.FORMAT, name) for name in (books.NAMES, books.UNITS)}
     return {"store_id": store, "job": job, "epoch": epoch, "step": step, "state": pack_values(values)}
 
 
@@ -62,9 +64,10 @@ def choose(
     job: str = "store",
     stages: Any = BOTH,
     ticks: dict[str, Cut] | None = None,
+    starts: Offsets | None = None,
 ) -> Generation:
     jobs = {row.job: row for row in known if row}
-    found = Known(jobs, lambda: rows, lambda: ticks or {}, PARTITIONS, LEAD)
+    found = Known(jobs, lambda: rows, lambda: ticks or {}, PARTITIONS, LEAD, lambda: starts or {})
     return recovery.choose(Checkpoints(folder), job, stages, found, epoch=epoch, starting="earliest")
 
 
@@ -82,7 +85,8 @@ def running(tmp_path: Path) -> Path:
 
 def test_the_first_start_begins_the_epoch_of_the_settings(tmp_path: Path) -> None:
     stages = ("shelf_aggregator", "pos_flattener")
-    assert choose(tmp_path, None, epoch=4) == Generation(epoch=4, because="first start", stages=stages)
+    begun = Generation(epoch=4, because="first start", stages=stages, formats=handover.formats(BOTH))
+    assert choose(tmp_path, None, epoch=4) == begun
 
 
 def test_a_restart_goes_on_with_the_same_parameters(running: Path) -> None:
@@ -162,7 +166,7 @@ def test_the_states_of_a_generation_are_the_ones_it_named(tmp_path: Path) -> Non
     rows = [carried("S01", 50), carried("S01", 60)]
     generation = choose(tmp_path, progress(S01=55), rows=rows)
     ((store, state),) = recovery.states_to_start_from(generation, BOTH, rows)
-    assert (store, unpack_values(state)["stage:pos_flattener"]) == ("S01", b"store 50")
+    assert (store, unpack_values(state)["stage:shelf_aggregator"]) == ("S01", codec.pack(1, "store 50"))
 
 
 # --- another split ---------------------------------------------------------------------------------
@@ -243,12 +247,156 @@ def test_states_of_several_jobs_are_joined_from_the_last_step_that_all_brought_f
     ((_, state),) = recovery.states_to_start_from(generation, BOTH, rows)
     values = unpack_values(state)
     assert {name: values[name] for name in ("books:units", "stage:shelf_aggregator", "stage:pos_flattener")} == {
-        "books:units": b"units",
-        "stage:shelf_aggregator": b"store:a 80",
-        "stage:pos_flattener": b"store:b 80",
+        "books:units": codec.pack(books.FORMAT, "books:units"),
+        "stage:shelf_aggregator": codec.pack(SHELVES.version, "store:a 80"),
+        "stage:pos_flattener": codec.pack(FLATTENER.version, "store:b 80"),
     }
     positions = Runtime.load(values["runtime"]).positions.offsets
     assert positions == {"shelf_events": {"0": 700}, "pos_transactions": {"0": 70}, "world_tasks": {"0": 5}}
+
+
+# --- another version of the code -------------------------------------------------------------------
+
+
+def bump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Come with code in which the shelf aggregator keeps another state."""
+    monkeypatch.setattr(ShelfAggregator, "version", ShelfAggregator.version + 1)
+
+
+def test_another_format_of_a_state_is_built_anew_without_being_asked(
+    running: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bump(monkeypatch)
+    generation = choose(running, progress())
+    assert (generation.epoch, generation.sent) == (2, sent(S01=100))
+    assert generation.because == "its states are in other formats (stage:shelf_aggregator 1, now 2)"
+    assert choose(running, progress()) == generation, "killed before its first batch it goes on"
+    checkpoint(running / "v2", "B")
+    assert choose(running, progress(2, "B")) == generation
+
+
+def test_formats_that_change_again_before_the_first_batch_are_noticed(
+    running: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bump(monkeypatch)
+    choose(running, progress())
+    bump(monkeypatch)
+    assert choose(running, progress()).epoch == 3
+
+
+def test_states_of_a_version_that_recorded_no_formats_are_built_anew(running: Path) -> None:
+    of_now = msgspec.json.decode((running / "v1.json").read_bytes(), type=Generation)
+    Checkpoints(running).begin(msgspec.structs.replace(of_now, formats={}))
+    generation = choose(running, progress())
+    assert (generation.epoch, generation.because) == (2, "an earlier version of the code kept its states")
+
+
+def test_only_what_this_code_reads_is_started_from(running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [carried("S01", 40, shelf_events={"0": 4})]
+    with monkeypatch.context() as later:
+        bump(later)
+        rows.append(carried("S01", 60, 2))
+    generation = choose(running, progress(2), rows=rows)
+    assert generation.origins == {"S01": [("store", 1, 40)]}
+    bump(monkeypatch)
+    assert choose(running, progress(3), rows=rows).origins == {"S01": [("store", 2, 60)]}
+    bump(monkeypatch)
+    generation = choose(running, progress(4), rows=rows)
+    assert (generation.origins, generation.starting) == ({}, "earliest")
+
+
+def test_an_older_format_that_this_code_upgrades_is_started_from(tmp_path: Path) -> None:
+    row = carried("S01", 40)
+    old = codec.pack(1, [{"shelf_events": {"0": 4}}, [[], [], []], [], [40, 0], {}, -1, False])
+    row["state"] = pack_values(unpack_values(row["state"]) | {"runtime": old})
+    assert choose(tmp_path, progress(), rows=[row]).origins == {"S01": [("store", 1, 40)]}
+
+
+def test_what_a_stage_kept_that_keeps_more_now_is_not_started_from(tmp_path: Path) -> None:
+    row = carried("S01", 40)
+    row["state"] = pack_values(unpack_values(row["state"]) | {"stage:shelf_aggregator": b""})
+    assert choose(tmp_path, progress(), rows=[row]).origins == {}
+
+
+def test_a_job_cares_for_the_formats_of_its_own_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [carried("S01", 40)]
+    bump(monkeypatch)
+    generation = choose(tmp_path, progress(), rows=rows, job="store:b", stages=[FLATTENER])
+    assert generation.origins == {"S01": [("store", 1, 40)]}
+
+
+CUT: Offsets = {"shelf_events": {"0": 41, "1": 0}}
+
+
+@pytest.mark.parametrize("epoch", [1, 9])
+def test_states_that_need_facts_which_kafka_has_deleted_are_not_built_at_all(
+    running: Path, epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [carried("S01", 40, shelf_events={"0": 40})]
+    assert choose(running, progress(S01=100), rows=rows, epoch=2, starts=CUT).epoch == 2
+    bump(monkeypatch)
+    with pytest.raises(SmartShelfError) as refused:
+        choose(running, progress(S01=100), rows=rows, epoch=epoch, starts=CUT)
+    text = str(refused.value)
+    for told in (
+        "stage:shelf_aggregator is in format 1 (this version reads 2)",
+        "S01: shelf_events begins with record 41, needed from 0",
+        "make reset",
+    ):
+        assert told in text
+    assert Checkpoints(running).latest() is not None
+    assert Checkpoints(running).latest().epoch == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rows", [(), [carried("S01", 30, shelf_events={"0": 30})]], ids=["lost", "an older one"])
+def test_a_lost_checkpoint_is_not_built_from_a_part_of_the_facts(tmp_path: Path, rows: Any) -> None:
+    with pytest.raises(SmartShelfError, match=r"its checkpoint is gone.*shelf_events begins with record 41"):
+        choose(tmp_path, progress(S01=100), rows=rows, starts=CUT)
+
+
+def test_a_store_that_joined_after_records_were_deleted_has_all_of_its_own(tmp_path: Path) -> None:
+    rows = [carried("S01", 40, shelf_events={"0": 40})]
+    generation = choose(tmp_path, progress(S01=100, S02=90), rows=rows, starts=CUT)
+    assert (set(generation.origins), generation.starting) == ({"S01"}, "earliest")
+
+
+def test_a_stage_that_is_new_in_a_process_of_its_own_starts_from_what_others_brought_forward(tmp_path: Path) -> None:
+    known = progress(stages=[SHELVES], S01=100)
+    rows = [carried("S01", 40, stages=[SHELVES], pos_transactions={"0": 40})]
+    cut: Offsets = {"pos_transactions": {"0": 41, "1": 0}}
+    new: Any = {"job": "store:b", "stages": [FLATTENER], "ticks": {"S01": (103, 0)}, "starts": cut}
+    generation = choose(tmp_path, known, rows=rows, **new)
+    assert generation.origins == {"S01": [("store", 1, 40)]}
+    assert generation.past()["S01"] == Past({}, (103, 0))
+    with pytest.raises(SmartShelfError, match="new stages: pos_flattener"):
+        choose(tmp_path / "none", known, **new)
+
+
+def test_the_row_of_a_version_that_named_no_stages_counts_for_those_that_had_decided() -> None:
+    old = progress(stages=[])
+    first = {"shelf_aggregator": 1, "batch_state": 1, "daily_features": 2}
+    assert job_progress.told_by_marks(old, first) == ("shelf_aggregator", "batch_state")
+    assert job_progress.told_by_marks(progress(2, stages=[]), first) == (*list(first)[:2], "daily_features")
+    split = progress(job="store:batch_state+shrink", stages=[])
+    assert job_progress.told_by_marks(split, first) == ("batch_state",)
+
+
+def test_done_marks_are_read_only_for_rows_without_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {b"store": msgspec.json.encode(progress())}
+    mark = Done(store_id="S01", stage="shrink", k=3, epoch=1, offsets={})
+    asked: list[str] = []
+
+    class Message:
+        def value(self) -> bytes:
+            return msgspec.json.encode(mark)
+
+    monkeypatch.setattr(job_progress.kafka, "read_latest", lambda *_: rows)
+    monkeypatch.setattr(job_progress.kafka, "read_all", lambda _, topic: asked.append(topic) or [Message()])
+    assert job_progress.read("")["store"].stages == tuple(stage.name for stage in BOTH)
+    assert asked == []
+    rows[b"store"] = msgspec.json.encode(progress(stages=[]))
+    assert job_progress.read("")["store"].stages == ("shrink",)
+    assert asked == ["world_tasks"]
 
 
 def test_a_store_has_reached_a_step_when_the_states_of_all_its_stages_stand_there() -> None:
