@@ -32,13 +32,13 @@ SMOOTHING = 0.10
 LIVES_IN_STORE = 2.5
 #: The same of goods that keep (KEEPS_DAYS): they expire when a slow seller is stocked for years. With 2.5 a store threw
 #: 30-48 units a day of them away from its second year on (with 0.6: 5-8), and 7 in its first, when few lots are old
-#: enough yet: the year of history was not like the live year after it.
+#: enough: the year of history was not like the live year after it.
 LIVES_IN_STORE_OF_KEEPING = 0.6
 #: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
 #: them in reserve: it gives units in refills of half a shelf, not one by one.
 KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
-#: Share of a full shelf that is taken to be on it at least when a lorry has been unpacked: between the default policies'
-#: threshold (30 %) and target (80 %).
+#: Share of a full shelf that is taken to be on it at least when a lorry has been unpacked: between the threshold (30 %)
+#: and the target (80 %) of the default policies.
 UNPACKED = 0.4
 #: Share of a full shelf that is taken to sell in a day until a day has been seen.
 FIRST_GUESS = 0.1
@@ -228,7 +228,7 @@ def _leaves(goods: Goods, rate: Rates, stock: Stock, cutoff: Interval) -> Any:
 
     What sells comes off the shelf first, and an empty shelf makes room before anything is sold. When all sales until
     the delivery counted as room (rate x lead), 0.7 % of shelf-days of the year of history ended with more in the
-    backroom than it holds, 53 units a day; so it is 0.1 % and 7 units, 97.1 instead of 96.8 % of shelf-days are without
+    backroom than it holds, 53 units a day; so it is 0.1 % and 6 units, 97.0 instead of 96.8 % of shelf-days are without
     a stock-out, and fresh waste is 1.2 instead of 1.3 %. With no such room 94.4 % of shelf-days would be without one.
     """
     left = stock.on_shelf - rate * cutoff.lead
