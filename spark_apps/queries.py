@@ -15,7 +15,7 @@ from py4j.protocol import Py4JError
 from smartshelf.errors import Fenced, SmartShelfError
 from smartshelf.io.delta import DeltaSink
 
-#: Looks, a minute apart, at one and the same batch until a query hangs: batches of MAX_OFFSETS_PER_TRIGGER take seconds.
+#: Looks, a minute apart, at one and the same batch until a query hangs: the largest batches take seconds.
 PATIENT_LOOKS = 30
 
 
