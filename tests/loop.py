@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from producers.body import Body
-from producers.memory import MemoryStore
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Done, Task, Tick
 from smartshelf.contracts.rows import (
@@ -32,6 +31,7 @@ from spark_apps.runtime.engine import StoreEngine
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Stage
 from tests import worlds as small
+from tests.memory import MemoryStore
 
 START = datetime(2026, 1, 1, 7, tzinfo=UTC)
 _POLICIES = {ShelfPolicy: "shelf_policies", WhPolicy: "wh_policies"}
