@@ -77,6 +77,7 @@ def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list
 def chores_of(config: Settings, names: tuple[str, ...], queries: list[Query]) -> list[Chore]:
     """What these jobs do now and then: every table is looked after by its writer."""
     chores = [Chore(f"maintenance of {sink.path}", sink.maintain) for query in queries for sink in query.sinks]
+    chores += [Chore(f"a look at query {query.name}", query.look) for query in queries]
     if retention.NAME in names:
         chores.append(Chore(retention.NAME, retention.Retention(config).look))
         chores.append(Chore("files of ingest", lambda: retention.sweep(config.delta_root)))

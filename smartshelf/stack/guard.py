@@ -54,12 +54,13 @@ def answers(port: int, question: bytes) -> bool:
     return True
 
 
-def is_fresh(file: Path) -> bool:
-    """Whether a service has touched its file lately, or has none yet."""
+def is_fresh(file: Path, since: float) -> bool:
+    """Whether a process that runs ``since`` (epoch seconds) has touched its file lately, or not at all: it starts."""
     try:
-        return time.time() - file.stat().st_mtime < STALE_AFTER
+        touched = file.stat().st_mtime
     except FileNotFoundError:
         return True
+    return touched < since or time.time() - touched < STALE_AFTER
 
 
 class Guard:
@@ -74,7 +75,7 @@ class Guard:
         """Ask every running service, and end those that have been silent for too long."""
         for info in self._supervisor.getAllProcessInfo():
             name, pid = info["name"], info["pid"]
-            if info["statename"] != "RUNNING" or self._answers(name):
+            if info["statename"] != "RUNNING" or self._answers(name, info["start"]):
                 self._silent.pop(name, None)
                 continue
             known, looks = self._silent.get(name, (pid, 0))
@@ -85,10 +86,10 @@ class Guard:
                 print(f"{_now()} {name} (process {pid}) has not answered {looks} times: ended, to be started again")
                 self._supervisor.signalProcess(name, "KILL")
 
-    def _answers(self, name: str) -> bool:
+    def _answers(self, name: str, since: float) -> bool:
         if name in QUESTIONS and name in self._ports:
             return answers(self._ports[name], QUESTIONS[name])
-        return is_fresh(self._home / "run" / f"{name}.alive")
+        return is_fresh(self._home / "run" / f"{name}.alive", since)
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ class Supervisor:
     """Supervisord with one service."""
 
     def __init__(self, name):
-        self.info = {"name": name, "pid": 7, "statename": "RUNNING"}
+        self.info = {"name": name, "pid": 7, "start": 0, "statename": "RUNNING"}
         self.ended = []
 
     def getAllProcessInfo(self):  # noqa: N802 - supervisor's name
@@ -75,9 +75,12 @@ def test_another_process_and_one_that_stops_do_not_inherit_the_count(bridge, cha
     assert not supervisor.ended
 
 
-def test_a_service_that_has_no_file_yet_starts(tmp_path):
-    supervisor = Supervisor("spark")
-    look(Guard(supervisor, tmp_path, {}), LOOKS)
+def test_a_service_that_has_no_file_of_its_own_yet_starts(bridge, tmp_path):
+    watching, supervisor = bridge
+    supervisor.info["start"] = time.time() - 30
+    look(watching, LOOKS)
+    (tmp_path / "run" / "bridge.alive").unlink()
+    look(watching, LOOKS)
     assert not supervisor.ended
 
 
