@@ -18,6 +18,7 @@ from smartshelf.contracts.rows import (
     Alert,
     Command,
     CommandOutcome,
+    RefillPending,
     RestockPlan,
     Row,
     ShelfPolicy,
@@ -234,3 +235,7 @@ class Loop:
 
     def plans(self) -> list[RestockPlan]:
         return [plan for plan in self.rows["shelf_restock_plan"].values() if plan is not None]
+
+    def pending(self) -> list[RefillPending]:
+        """Refill tasks that are not carried out yet, as their topic tells."""
+        return [row for row in self.rows["shelf_refill_pending"].values() if row is not None]
