@@ -112,7 +112,8 @@ class StoreProcessor(StatefulProcessor):
         stamp = self._value(STAMP)
         # Taken out for as long as it works: a batch that fails is repeated on the state as it is stored.
         written, engine = _kept.pop((self._query, store_id), (None, None))
-        if engine is None or written != stamp:
+        is_new = engine is None or written != stamp
+        if engine is None or is_new:
             engine = self._engine(store_id, self._load())
         result = engine.process(records)
         changed = engine.dump()
@@ -122,6 +123,9 @@ class StoreProcessor(StatefulProcessor):
         if len(_kept) >= KEPT:
             del _kept[next(iter(_kept))]
         _kept[self._query, store_id] = stamp, engine
+        if is_new:
+            # Spark's worker looks for cycles after every batch: 40 ms, nearly all in modules and in what stays here.
+            gc.freeze()
         return _rows(store_id, result)
 
     def _letters_of_nobody(self, records: Sequence[Record]) -> Iterator[Row]:
