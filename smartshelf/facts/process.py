@@ -164,8 +164,9 @@ class Process:
             offset = self._append(topic, store, key.encode(), data)
             self._inbox[store].append(Record(topic, PARTITION, offset, 0, key.encode(), data))
             self._ends[store].setdefault(topic, {})[str(PARTITION)] = offset
-        for store in mark.stores if mark else ():
-            self._tick(store, mark, epoch)  # type: ignore[arg-type]  # there is a mark
+        if mark:
+            for store in mark.stores:
+                self._tick(store, mark, epoch)
         return "saved"
 
     def _tick(self, store: str, mark: Mark, epoch: int) -> None:

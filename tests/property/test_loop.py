@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Task
 from smartshelf.contracts.ledger import Place
-from smartshelf.contracts.rows import Alert, DailyDiscount, RestockPlan
+from smartshelf.contracts.rows import Alert, DailyDiscount, RefillPending, RestockPlan
 from spark_apps.jobs.daily_discounts import DailyDiscounts
 from spark_apps.jobs.expired_removal import ExpiredRemoval
 from spark_apps.jobs.refill_bridge import RefillBridge
@@ -21,7 +21,7 @@ from tests.loop import Loop
 from tests.worlds import small_body
 
 STAGES = (ShelfAlerts(), RestockManager(), RefillBridge(), DailyDiscounts(), ExpiredRemoval(), Shrink())
-DECIDED = (Alert, RestockPlan, DailyDiscount, Task, e.Event)
+DECIDED = (Alert, RestockPlan, RefillPending, DailyDiscount, Task, e.Event)
 #: 05:00, when nothing is on its way.
 NIGHT = 1_320
 seeds = st.integers(0, 2**32)
@@ -99,6 +99,20 @@ def no_lot_goes_before_one_that_expires_earlier(loop: Loop) -> None:
                 others = [lot for (shelf, lot), units in there.items() if shelf == fact.shelf_id and units > 0]
                 assert not [lot for lot in others if goes[lot] < goes[batch] and goes[lot][0] >= due]
                 there[fact.shelf_id, batch] -= fact.qty
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_what_is_pending_is_what_is_on_the_way_at_every_step(seed: int) -> None:
+    loop, seen = lived(seed, 1), 0
+    for step in range(2, 400):
+        book = loop.live(step).books.shelves
+        pending = Counter[str]()
+        for task in loop.pending():
+            pending[task.shelf_id] += task.quantity
+        assert pending == Counter({s: int(book.balances[row, Place.ON_THE_WAY]) for s, row in book.row_of.items()})
+        seen += pending.total()
+    assert seen
 
 
 @settings(max_examples=4, deadline=None)
