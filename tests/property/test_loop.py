@@ -80,20 +80,6 @@ def test_what_leaves_the_backroom_reaches_its_shelf_once_and_no_shelf_has_two_op
         assert plan.picked_qty <= plan.suggested_qty
 
 
-@settings(max_examples=3, deadline=None)
-@given(seed=seeds)
-def test_what_is_pending_is_what_is_on_the_way_at_every_step(seed: int) -> None:
-    loop, seen = lived(seed, 1), 0
-    for step in range(2, 400):
-        book = loop.live(step).books.shelves
-        pending = Counter[str]()
-        for task in loop.pending():
-            pending[task.shelf_id] += task.quantity
-        assert pending == Counter({s: int(book.balances[row, Place.ON_THE_WAY]) for s, row in book.row_of.items()})
-        seen += pending.total()
-    assert seen
-
-
 def no_lot_goes_before_one_that_expires_earlier(loop: Loop) -> None:
     """Of those that may still be sold when they lie on the shelf."""
     there: Counter[tuple[str, str]] = Counter()
@@ -113,6 +99,20 @@ def no_lot_goes_before_one_that_expires_earlier(loop: Loop) -> None:
                 others = [lot for (shelf, lot), units in there.items() if shelf == fact.shelf_id and units > 0]
                 assert not [lot for lot in others if goes[lot] < goes[batch] and goes[lot][0] >= due]
                 there[fact.shelf_id, batch] -= fact.qty
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_what_is_pending_is_what_is_on_the_way_at_every_step(seed: int) -> None:
+    loop, seen = lived(seed, 1), 0
+    for step in range(2, 400):
+        book = loop.live(step).books.shelves
+        pending = Counter[str]()
+        for task in loop.pending():
+            pending[task.shelf_id] += task.quantity
+        assert pending == Counter({s: int(book.balances[row, Place.ON_THE_WAY]) for s, row in book.row_of.items()})
+        seen += pending.total()
+    assert seen
 
 
 @settings(max_examples=4, deadline=None)

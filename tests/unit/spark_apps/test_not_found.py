@@ -53,6 +53,7 @@ def test_what_does_not_come_to_its_shelf_in_two_hours_is_booked_to_the_unknown(d
     (missed,) = [fact for fact in delivered.facts if isinstance(fact, e.WhAdjust)]
     assert (missed.batch_code, missed.qty, missed.reason) == ("GHOST", -18, "not_found")
     assert missed.timestamp == START + timedelta(minutes=140)
+    assert not delivered.pending()
     places = (Place.BACKROOM, Place.ON_THE_WAY, Place.UNKNOWN)
     assert [stock(delivered, place) for place in places] == [2, 0, 18]
     assert (delivered.books.shelves.balances.sum(axis=1) == 0).all()
