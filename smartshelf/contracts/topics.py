@@ -72,6 +72,7 @@ class Topic:
 def fact(
     name: str, key: str, owner: str, about: str, *kinds: type[e.Event], stream: str | None = None, **flags: Any
 ) -> Topic:
+    """A topic of events, fed from the Redis stream of the same name unless ``stream`` names another."""
     return Topic(name, "fact", key, owner, about, events=kinds, stream=stream or name, by_store=True, **flags)
 
 

@@ -33,9 +33,9 @@ from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
 from smartshelf.settings import Settings, opens_at
 from spark_apps.jobs import configured_by
-from spark_apps.runtime.engine import TASKS, TICKS, Result, StoreEngine
+from spark_apps.runtime.engine import TASKS, Result, StoreEngine
 from spark_apps.runtime.records import Record
-from spark_apps.runtime.stage import Output
+from spark_apps.runtime.stage import TICKS, Output
 
 #: One process needs no partitions.
 PARTITION = 0

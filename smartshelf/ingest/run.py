@@ -191,7 +191,7 @@ def _columns(taking: Taking) -> tuple[dict[str, str], list[str]]:
             problems.append(f"the column {column.name} is {what}{_meant(column.name, ignored)}")
     if problems:
         raise BadInput(
-            f"{taking.source.path.name} is no file of {kind.name}",
+            f"{taking.source.path.name} is not a file of {kind.name}",
             remedy=f"It has the columns: {', '.join(there)}. Rename them, or give a --mapping with `columns`.",
             problems=problems,
         )
