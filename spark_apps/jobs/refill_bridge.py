@@ -48,11 +48,9 @@ class RefillBridge(Deciding[State]):
 
 
 def _send(state: State, out: WhOut, step: Step) -> list[Output]:
-    pending = RefillPending(
-        epoch=step.scope.epoch,
+    pending = step.scope.row(
+        RefillPending,
         version=1,
-        as_of_step=step.k,
-        store_id=step.scope.store_id,
         task_id=task_id(KIND, step.scope.store_id, out.event_id, 0, step.k),
         shelf_id=out.shelf_id,
         batch_code=out.batch_code,
@@ -86,19 +84,9 @@ def _end(state: State, shelf_id: str, batch_code: str, left: int, step: Step) ->
             outputs.append(gone(TOPIC, RefillPending, {"store_id": pending.store_id, "task_id": pending.task_id}))
             continue
         if units:
-            pending = _with(pending, pending.quantity - units, step)
+            pending = step.scope.next(pending, quantity=pending.quantity - units)
             outputs.append(row(TOPIC, pending))
         still.append(pending)
     if still:
         state.pending[shelf_id] = still
     return outputs
-
-
-def _with(pending: RefillPending, quantity: int, step: Step) -> RefillPending:
-    return msgspec.structs.replace(
-        pending,
-        epoch=step.scope.epoch,
-        version=pending.version + 1,
-        as_of_step=step.k,
-        quantity=quantity,
-    )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from smartshelf.contracts.events import Event
 from smartshelf.contracts.rows import MirrorRow
 from spark_apps.runtime.books import TOPICS, Books
@@ -41,6 +43,11 @@ class Scope:
         """A row of ``kind``: this scope, its version, and the fields that are its own."""
         content["store_id"] = self.store_id
         return kind(epoch=self.epoch, version=version, as_of_step=self.as_of_step, **content)
+
+    def next(self, row: R, **changes: Any) -> R:
+        """The next version of a row."""
+        version = row.version + 1
+        return replace(row, epoch=self.epoch, version=version, as_of_step=self.as_of_step, **changes)
 
 
 class Step(NamedTuple):
