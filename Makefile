@@ -78,9 +78,9 @@ chaos: $(DEV) ## A day with random kills, ending in an exact audit (make chaos K
 relock: $(RUNTIME) ## After a change of conf/ivy.xml: write the hashes of the jars anew
 	@$(PY) -m smartshelf.stack provision --relock
 
-clean: ## Stop the store and delete everything that git does not have, .venv included
+clean: ## Stop the store and delete everything that can be made again, .venv included
 	@if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) reset --yes; fi
-	git clean -dfXq
+	git clean -dfXq -e '!/.env'
 
 $(PY):
 	@set -e; for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do \

@@ -15,7 +15,7 @@ from typing import TypedDict
 
 import psutil
 import redis
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from bridge.position import lag
 from smartshelf.contracts.control import Mark
@@ -118,6 +118,13 @@ def _fill(client: redis.Redis, events: int) -> None:
 def _latencies(client: redis.Redis, bootstrap: str, begin: int, rate: float, seconds: float) -> Iterator[float]:
     """Seconds from XADD to the consumer, one per event, at a steady rate."""
     reader = kafka.consumer(bootstrap, "bridge-bench")
+    try:
+        yield from _timed(client, reader, begin, rate, seconds)
+    finally:
+        reader.close()
+
+
+def _timed(client: redis.Redis, reader: Consumer, begin: int, rate: float, seconds: float) -> Iterator[float]:
     _, end = reader.get_watermark_offsets(TopicPartition("shelf_events", 0))
     reader.assign([TopicPartition("shelf_events", 0, end)])
     decode = TOPICS["shelf_events"].decoder.decode
@@ -135,7 +142,6 @@ def _latencies(client: redis.Redis, bootstrap: str, begin: int, rate: float, sec
             if message.error() is None:
                 yield time.perf_counter() - sent[decode(message.value()).event_id]
                 arrived += 1
-    reader.close()
 
 
 def _waiting(client: redis.Redis) -> int:

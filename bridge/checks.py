@@ -18,7 +18,7 @@ from smartshelf.contracts.events import SCHEMA_VERSION, DeadLetter
 from smartshelf.contracts.topics import FACTS, Topic
 from smartshelf.contracts.types import ABSURD_QUANTITY
 
-#: What decoding can raise: wrong shape or syntax, bytes that are no UTF-8, nesting without end.
+#: What decoding can raise: wrong shape or syntax, bytes that are not UTF-8, nesting without end.
 DECODING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 #: Largest key + data that is forwarded, bytes: the broker refuses records above 1 MiB.
@@ -51,10 +51,10 @@ def refusal(topic: Topic, data: bytes, error: Exception) -> str:
         return "The data is nested too deeply. Send flat JSON as in the data dictionary."
     if isinstance(error, UnicodeDecodeError) or not isinstance(error, msgspec.ValidationError):
         reason = str(error).removeprefix("JSON is malformed: ")
-        return f"The data is no JSON ({reason}). Found: {_shown(data)}. Send one JSON object in UTF-8."
+        return f"The data is not JSON ({reason}). Found: {_shown(data)}. Send one JSON object in UTF-8."
     document = msgspec.json.decode(data)
     if not isinstance(document, dict):
-        return f"The data is no JSON object. Found: {_shown(document)}. Send one object with the envelope's fields."
+        return f"The data is not a JSON object. Found: {_shown(document)}. Send one object with the envelope's fields."
     located = _AT.match(str(error))
     what, path = (located["what"], located["path"]) if located else (str(error), "")
     return _field_refusal(topic, document, what, path)

@@ -56,7 +56,7 @@ def replay(
     origin: Annotated[str, typer.Argument(metavar="[ORIGIN]", help="As `list` shows it.")] = "",
     every: Annotated[bool, typer.Option("--all", help="Every open dead letter that can be replayed.")] = False,
     edit: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Mend a field first; may be repeated.")
+        list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Correct a field first; may be repeated.")
     ] = None,
 ) -> None:
     """Send an event to its stream again: same event_id, source `deadletters`. It is checked before it is sent."""

@@ -26,7 +26,7 @@ EVERY_STORE = None
 def concerned_store(key: bytes | None, value: bytes | None) -> str | None:
     """The one store that a configuration record concerns; EVERY_STORE when it names none.
 
-    Raises msgspec.DecodeError when key or value is no JSON.
+    Raises msgspec.DecodeError when key or value is not JSON.
     """
     for part in (key, value):
         document = msgspec.json.decode(part) if part else None
@@ -45,11 +45,11 @@ class ConfigState:
         self._rows: dict[str, dict[bytes, str | None]] = {}
 
     def record(self, topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Take in one committed record; one that is no JSON concerns nobody."""
+        """Take in one committed record; one that is not JSON concerns nobody."""
         try:
             store = concerned_store(key, value)
         except (msgspec.DecodeError, UnicodeDecodeError) as bad:
-            log.error("%s/%d/%d is no configuration: %s", topic, partition, offset, bad)
+            log.error("%s/%d/%d is not configuration: %s", topic, partition, offset, bad)
             return
         self._last.setdefault(store, {}).setdefault(topic, {})[str(partition)] = offset
         rows = self._rows.setdefault(topic, {})

@@ -163,7 +163,7 @@ def mended(letter: Letter, edits: Mapping[str, Any]) -> tuple[dict[str, Any], st
         document = None
     if not isinstance(document, dict):
         raise BadInput(
-            "There is no event in this letter: it is no JSON object",
+            "There is no event in this letter: it is not a JSON object",
             value=letter.letter.origin,
             remedy="Send the event anew, then drop the letter.",
         )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import redis
+from confluent_kafka import Message
 
 from bridge.batch import Batch, Settled, Sorter, apply, extra_ticks, marks_record, tick_record
 from bridge.checks import DECODING_ERRORS, Sender, dead_letter
@@ -254,10 +255,10 @@ class Bridge:
         pipe.execute()
 
 
-def _noting(offsets: dict[int, int], index: int) -> Callable[[object, kafka.Message], None]:
+def _noting(offsets: dict[int, int], index: int) -> Callable[[object, Message], None]:
     """A delivery report that notes the record's offset; a failed one notes nothing."""
 
-    def delivered(error: object, message: kafka.Message) -> None:
+    def delivered(error: object, message: Message) -> None:
         if error is None:
             offsets[index] = message.offset()
 
@@ -272,8 +273,8 @@ def run(service: Service) -> None:
     service.wait_for("Kafka", lambda: kafka.brokers_answer(settings.kafka_bootstrap) or None)
     try:
         bridge = Bridge(client, settings.kafka_bootstrap, settings.epoch, service.sleep)
-    except redis.ConnectionError as away:
-        raise Unavailable("Redis went away while the bridge started", value=str(away)) from away
+    except _AWAY as away:
+        raise redis_stream.away(away) from away
     try:
         while not service.stopping:
             bridge.turn()

@@ -38,23 +38,25 @@ def perform(feed: Feed, order: Order) -> Outcome:
         return Outcome(False, " ".join(part for part in (f"{problem.what.rstrip('.')}.", problem.remedy) if part))
     except redis.RedisError as failed:
         log.warning("order not carried out: %s", failed)
-        return Outcome(False, "Redis does not answer; nothing was changed.")
+        return Outcome(False, "Redis does not answer; nothing was changed. `smartshelf status` shows what runs.")
     finally:
         feed.clock.forget()
 
 
 class AskedFor(NamedTuple):
-    """A command that is entered and not answered yet."""
+    """A command that is entered and not answered yet; ``subject``: the id of the alert or plan it is about."""
 
     store_id: str
     command_id: str
-    alert_id: str
+    subject: str
+    #: Wall clock.
+    at: datetime
 
 
-def ask(feed: Feed, store_id: str, who: str, what: Mapping[str, Any]) -> AskedFor | Outcome:
+def ask(feed: Feed, store_id: str, who: str, what: Mapping[str, Any], subject: str, at: datetime) -> AskedFor | Outcome:
     """Enter a command for the store; an outcome only when it could not even be entered."""
     try:
-        return AskedFor(store_id, feed.source.ask(store_id, who, what), str(what.get("alert_id", "")))
+        return AskedFor(store_id, feed.source.ask(store_id, who, what), subject, at)
     except SmartShelfError as problem:
         return Outcome(False, f"{problem.what.rstrip('.')}. Nothing was changed.")
 
@@ -67,7 +69,7 @@ def answer(feed: Feed, asked: AskedFor) -> Outcome | None:
         return None
     if found is None:
         return None
-    feed.alerts(asked.store_id).forget()
+    feed.forget_decisions(asked.store_id)
     return Outcome(found.outcome == "done", found.reason)
 
 

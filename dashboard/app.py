@@ -21,9 +21,16 @@ except SmartShelfError as problem:
 
 st.navigation(
     [
-        st.Page("app_pages/store.py", title="Store", icon=":material/storefront:", url_path="store", default=True),
+        st.Page("app_pages/store.py", title="Store", icon=":material/storefront:", default=True),
         st.Page("app_pages/shelves.py", title="Shelves", icon=":material/table_rows:", url_path="shelves"),
         st.Page("app_pages/alerts.py", title="Alerts", icon=":material/notifications:", url_path="alerts"),
+        st.Page("app_pages/orders.py", title="Orders", icon=":material/local_shipping:", url_path="orders"),
+        st.Page(
+            "app_pages/availability.py",
+            title="Availability",
+            icon=":material/calendar_view_month:",
+            url_path="availability",
+        ),
         st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/conversion_path:", url_path="pipeline"),
     ],
     position="top",

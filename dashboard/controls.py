@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import streamlit as st
 
 from dashboard import actions
 from dashboard.actions import AUTO, SPEEDS
-from dashboard.queries import Feed
-from dashboard.views import text, timebar
+from dashboard.queries import Feed, Reading
+from dashboard.views import freshness, text, timebar
 from simulated_time.store import Status
-from smartshelf.domain.calendar import Calendar, Event
+from smartshelf.domain.calendar import Event
 
-CALENDAR = Calendar()
 GOING = ("Pause", "pause", actions.pause)
 PAUSED = ("Resume", "play_arrow", actions.resume)
 EVENTS: dict[Event, str] = {
@@ -24,11 +25,16 @@ EVENTS: dict[Event, str] = {
 }
 
 
+def live(part: Callable[..., None], feed: Feed, *arguments: Any) -> None:
+    """Draw ``part`` and let it refresh itself every DASH_REFRESH_MS, by itself."""
+    st.fragment(part, run_every=feed.config.dash_refresh_ms / 1000)(feed, *arguments)
+
+
 def clock_bar(feed: Feed) -> None:
     """Time, state, pause, speed and fast-forward."""
     status = feed.clock.get().value
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="clock"):
-        st.html(timebar.time_html(status, CALENDAR), width="content")
+        st.html(timebar.time_html(status, feed.config.calendar), width="content")
         if status is not None:
             _controls(feed, status)
     # Streamlit refuses to show anything from within a callback of a fragment.
@@ -44,6 +50,12 @@ def choose_store(feed: Feed) -> str:
     if len(stores) == 1:
         return stores[0]
     return st.selectbox("Store", stores, key="store", bind="query-params", label_visibility="collapsed") or stores[0]
+
+
+def say_if_stale(reading: Reading[Any]) -> None:
+    """A warning with the age of what is shown while its source does not answer."""
+    if problem := freshness.problem(reading, datetime.now(UTC)):
+        st.warning(problem, icon=":material/cloud_off:")
 
 
 def _controls(feed: Feed, status: Status) -> None:
@@ -84,7 +96,7 @@ def _fast_forward(feed: Feed, status: Status) -> None:
     with st.popover("Fast-forward", icon=":material/fast_forward:"):
         st.caption("Nothing is skipped: the store lives every minute up to there, then pauses.")
         for event, label in EVENTS.items():
-            when = CALENDAR.next(event, status.now)
+            when = feed.config.calendar.next(event, status.now)
             st.button(
                 f"{label} · {when:%a %H:%M}",
                 key=f"next_{event}",

@@ -1,4 +1,4 @@
-"""What the page reads: live shelf rows and profiles from Postgres, the clock from Redis.
+"""What the page reads: live shelf rows, profiles, alerts and the store's decisions from Postgres, the clock from Redis.
 
 Every reading is taken once for all open pages, and a source that is down keeps its last known
 value together with its age and the reason.
@@ -6,22 +6,26 @@ value together with its age and the reason.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache, partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import redis
-from psycopg2 import IntegrityError
+from psycopg2 import IntegrityError, InterfaceError, OperationalError
 from psycopg2.errors import InsufficientPrivilege, UndefinedTable
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from dashboard import business
+from dashboard.business import ServiceLevel, Supply
 from data.catalogue import expand, load_catalogue
 from simulated_time.store import Clock, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -31,9 +35,12 @@ from smartshelf.io.redis_stream import connect as connect_redis
 from smartshelf.settings import Settings, settings
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 #: Real seconds between two readings of what people edit by hand.
 PROFILES_EVERY = 20.0
+#: Availability and waste change by the hour: one of so many refreshes reads them.
+SERVICE_LEVEL_EVERY = 5
 #: Real seconds until a source that failed is asked again.
 RETRY_AFTER = 2.0
 #: Readings kept for the small trend lines and the rate of events.
@@ -160,6 +167,10 @@ class Source(Protocol):
 
     def alerts(self, store_id: str) -> list[OpenAlert]: ...
 
+    def supply(self, store_id: str) -> Supply: ...
+
+    def service_level(self, store_id: str, since: date) -> ServiceLevel: ...
+
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         """Enter a command and return its id; BadInput when Postgres does not take it."""
 
@@ -199,6 +210,14 @@ class ServerSource:
         with readable_postgres(), self._engine.connect() as connection:
             return people.open_alerts(connection, store_id)
 
+    def supply(self, store_id: str) -> Supply:
+        with readable_postgres(), self._engine.connect() as connection:
+            return business.supply(connection, store_id)
+
+    def service_level(self, store_id: str, since: date) -> ServiceLevel:
+        with readable_postgres(), self._engine.connect() as connection:
+            return business.service_level(connection, store_id, since)
+
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         with readable_postgres(), self._writer.begin() as connection:
             return people.enter(connection, store_id, who, what)
@@ -226,7 +245,12 @@ def readable_postgres() -> Iterator[None]:
             raise Unavailable("The read-only role may not read the live tables yet") from failed
         if isinstance(failed.orig, IntegrityError):
             raise BadInput(str(failed.orig).splitlines()[0]) from failed
-        raise Unavailable("Postgres does not answer") from failed
+        if isinstance(failed.orig, OperationalError | InterfaceError):
+            raise Unavailable("Postgres does not answer") from failed
+        log.exception("Postgres refused a query of the page")
+        raise Unavailable("Postgres refused a query of the page; the dashboard's log says why") from failed
+    except PoolTimeout as failed:
+        raise Unavailable("Postgres is too slow to answer") from failed
 
 
 def gathered(profiles: Iterator[Profile] | Sequence[Profile]) -> Profiles:
@@ -329,7 +353,7 @@ class Feed:
         self.clock = LastKnown(source.clock, self.ttl)
         self.profiles = LastKnown(source.profiles, PROFILES_EVERY)
         self._stores: dict[str, StoreFeed] = {}
-        self._alerts: dict[str, LastKnown[list[OpenAlert]]] = {}
+        self._known: dict[tuple[Any, ...], LastKnown[Any]] = {}
         self._lock = threading.Lock()
 
     def store(self, store_id: str) -> StoreFeed:
@@ -341,10 +365,33 @@ class Feed:
 
     def alerts(self, store_id: str) -> LastKnown[list[OpenAlert]]:
         """The alerts of a store that still need somebody."""
+        return self._shared("alerts", self.source.alerts, store_id)
+
+    def supply(self, store_id: str) -> LastKnown[Supply]:
+        """Open plans, orders and the newest receipts of a store."""
+        return self._shared("supply", self.source.supply, store_id)
+
+    def service_level(self, store_id: str, days: int) -> LastKnown[ServiceLevel]:
+        """Availability and waste of a store: today and the ``days`` - 1 days before it, by the store's clock."""
+        return self._shared("service_level", self._service_level, store_id, days, every=SERVICE_LEVEL_EVERY)
+
+    def _service_level(self, store_id: str, days: int) -> ServiceLevel:
+        clock = self.clock.get()
+        if clock.value is None:
+            raise Unavailable(clock.problem or "The clock has not started yet")
+        return self.source.service_level(store_id, clock.value.now.date() - timedelta(days=days - 1))
+
+    def _shared(self, name: str, fetch: Callable[..., T], *key: Any, every: int = 1) -> LastKnown[T]:
+        """The one reading of ``fetch(*key)`` for all pages."""
         with self._lock:
-            if store_id not in self._alerts:
-                self._alerts[store_id] = LastKnown(partial(self.source.alerts, store_id), self.ttl)
-            return self._alerts[store_id]
+            if (name, *key) not in self._known:
+                self._known[name, *key] = LastKnown(partial(fetch, *key), every * self.ttl)
+            return self._known[name, *key]
+
+    def forget_decisions(self, store_id: str) -> None:
+        """Read alerts and plans anew at the next look: a command may have changed them."""
+        self.alerts(store_id).forget()
+        self.supply(store_id).forget()
 
     def stores(self) -> list[str]:
         """Ids of all stores that have profiles, else those of the settings."""

@@ -57,11 +57,6 @@ class Sales:
         self._stock = np.frombuffer(self._table.stock, "<i4").reshape(-1, 3)
         self._customers: dict[int, dict[int, Plan]] = {}
 
-    @property
-    def ends(self) -> int:
-        """When the file is over, simulated ms."""
-        return self._table.first_day + self._table.days * DAY
-
     def arrivals(self, _step: int, since: int, until: int, _crowd: float = 1.0) -> list[int]:
         """Instants in (since, until] at which customers come in, in order."""
         first, last = ((at - self._table.first_day) // HOUR for at in (since, until))

@@ -72,9 +72,8 @@ class Scenario:
         """Temperature (Celsius) and kWh of a zone."""
         return reading
 
-    def chance(self, *what: int) -> NDArray[np.float64]:
+    def chance(self, step: int, number: int) -> NDArray[np.float64]:
         """Numbers 0-1 that belong to a step and a number in it."""
-        step, number = what
         return numbers(self.key, step, number).random(64)
 
 

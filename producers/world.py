@@ -181,15 +181,8 @@ class World:
         missed = wanted - self._pick(name, shopper, action, action.shelf, wanted)
         if not missed:
             return
-        shelf_id = self.body.shelves[action.shelf].shelf_id
-        self._emit(
-            "lost_demand",
-            f"{self.store_id}|{shelf_id}",
-            e.LostDemand,
-            action.at,
-            customer_id=_customer(name),
-            shelf_id=shelf_id,
-            quantity=missed,
+        self._emit_of(
+            action.shelf, "lost_demand", e.LostDemand, action.at, customer_id=_customer(name), quantity=missed
         )
         instead = self._neighbours[action.shelf]
         if action.mood is not None and instead != action.shelf:
@@ -239,19 +232,9 @@ class World:
     def _at_shelf(
         self, kind: type[e.Pickup | e.Putback], at: int, index: int, customer: str, units: int, grams: float
     ) -> None:
-        body = self.body.shelves[index]
-        key = f"{self.store_id}|{body.shelf_id}"
+        weight = self.body.shelves[index].item_weight
         self._touch(index)
-        self._emit(
-            "shelf_events",
-            key,
-            kind,
-            at,
-            customer_id=customer,
-            shelf_id=body.shelf_id,
-            quantity=units,
-            item_weight=body.item_weight,
-        )
+        self._emit_of(index, "shelf_events", kind, at, customer_id=customer, quantity=units, item_weight=weight)
         self._weigh(at, index, grams, customer_id=customer)
 
     def _weigh(self, at: int, index: int, grams: float, **why: Any) -> None:
@@ -260,16 +243,7 @@ class World:
             if said is None:
                 return
             grams = said
-        shelf_id = self.body.shelves[index].shelf_id
-        self._emit(
-            "shelf_events",
-            f"{self.store_id}|{shelf_id}",
-            e.WeightChange,
-            at,
-            shelf_id=shelf_id,
-            delta_weight=round(grams, 1),
-            **why,
-        )
+        self._emit_of(index, "shelf_events", e.WeightChange, at, delta_weight=round(grams, 1), **why)
 
     def _slip_past(self, name: Name, shopper: Shopper, at: int) -> None:
         """What scenarios let pass the till unpaid leaves the basket before it gets there."""
@@ -437,12 +411,11 @@ class World:
         units = moved.quantity
         put(shelf.lots, moved)
         self._touch(index)
-        self._emit(
+        self._emit_of(
+            index,
             "shelf_events",
-            f"{self.store_id}|{body.shelf_id}",
             e.Refill,
             at,
-            shelf_id=body.shelf_id,
             batch_code=task.batch_code,
             quantity=units,
             plan_id=task.plan_id,
@@ -458,12 +431,11 @@ class World:
         units = gone.quantity if gone else 0
         shelf.wasted += units
         self._touch(index)
-        self._emit(
+        self._emit_of(
+            index,
             "shelf_events",
-            f"{self.store_id}|{body.shelf_id}",
             e.Removal,
             at,
-            shelf_id=body.shelf_id,
             batch_code=task.batch_code,
             quantity=units,
             reason=task.reason or "expired",
@@ -502,12 +474,11 @@ class World:
             return
         self.shelves[index].received += lot.quantity
         self._touch(index)
-        self._emit(
+        self._emit_of(
+            index,
             "wh_events",
-            f"{self.store_id}|{body.shelf_id}",
             e.WhIn,
             at,
-            shelf_id=body.shelf_id,
             batch_code=lot.batch_code,
             qty=lot.quantity,
             order_id=task.plan_id,
@@ -574,12 +545,11 @@ class World:
             too_many -= gone.quantity
         shelf.received += adjusted
         self._touch(index)
-        self._emit(
+        self._emit_of(
+            index,
             "shelf_events",
-            f"{self.store_id}|{body.shelf_id}",
             e.Count,
             at,
-            shelf_id=body.shelf_id,
             batch_code=lot.batch_code if adjusted > 0 else None,
             received_date=lot.received_date if adjusted > 0 else None,
             expiry_date=lot.expiry_date if adjusted > 0 else None,
@@ -604,6 +574,11 @@ class World:
             **payload,
         )
         self._facts.append(Emitted(at, stream, key, fact))
+
+    def _emit_of(self, index: int, stream: str, kind: type[Event], at: int, **payload: Any) -> None:
+        """A fact about a shelf or its product."""
+        shelf_id = self.body.shelves[index].shelf_id
+        self._emit(stream, f"{self.store_id}|{shelf_id}", kind, at, shelf_id=shelf_id, **payload)
 
     def _touch(self, index: int) -> None:
         self._dirty.add(f"shelf:{self.body.shelves[index].shelf_id}")

@@ -34,7 +34,7 @@ decode = msgspec.json.decode
 
 
 class Saver(Protocol):
-    """Where saves go: Redis (service.py) or memory (memory.py)."""
+    """Where saves go; same meaning as smartshelf.io.step_save.save."""
 
     def __call__(
         self,

@@ -22,6 +22,7 @@ from simulated_time import scripts
 from simulated_time.clock import Grid, Mode, from_ms, to_ms
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.errors import BadInput, SettingError, SmartShelfError, Unavailable
+from smartshelf.io import redis_stream
 from smartshelf.io.step_save import read_position
 from smartshelf.settings import MAX_SPEED, Settings
 
@@ -356,9 +357,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as failed:
-        raise Unavailable(
-            "Redis does not answer", value=str(failed), remedy="Is the store up? `smartshelf up` starts it."
-        ) from failed
+        raise redis_stream.away(failed) from failed
 
 
 def _run(client: redis.Redis, script: str, *arguments: str | bytes) -> Any:

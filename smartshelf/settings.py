@@ -7,9 +7,10 @@ Order of precedence: the process environment, then the settings profile named by
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from smartshelf.errors import SettingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-#: Settings of the field's earlier systems, refused with the name of what replaces them.
+#: Settings that systems like this one have used before: refused with the name of what replaces them.
 REPLACED = {
     "SLEEP": "TIME_MULTIPLIER (simulated seconds per real second)",
     "SHELF_SLEEP": "TIME_MULTIPLIER (simulated seconds per real second)",
@@ -152,7 +153,8 @@ class Settings(BaseModel):
     dashboard_url: str = Field("http://127.0.0.1:8501", alias="SMARTSHELF_DASHBOARD_URL")
     postgres_host: str = Field("127.0.0.1", alias="SMARTSHELF_POSTGRES_HOST")
     postgres_port: int = Field(5432, alias="SMARTSHELF_POSTGRES_PORT", ge=1, le=65_535)
-    postgres_db: str = Field("smartshelf", alias="SMARTSHELF_POSTGRES_DB")
+    # Goes unquoted into SQL and into the JDBC address: a plain name.
+    postgres_db: str = Field("smartshelf", alias="SMARTSHELF_POSTGRES_DB", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     postgres_owner_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_OWNER_PASSWORD")
     postgres_sink_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_SINK_PASSWORD")
     postgres_debezium_password: SecretStr = Field(SecretStr(""), alias="SMARTSHELF_POSTGRES_DEBEZIUM_PASSWORD")
@@ -190,18 +192,38 @@ class Settings(BaseModel):
 
 
 def opens_at(config: Settings) -> datetime:
-    """T(0) of the store: as configured; on the wall clock, the moment the data were made for."""
+    """T(0) of the store: as configured; on the wall clock, the moment the data were made for.
+
+    SettingError when there are no such data.
+    """
     if config.use_simulated_time:
         return config.sim_start
-    return datetime.fromisoformat(json.loads((config.data_dir / "manifest.json").read_text())["start"])
+    manifest = config.data_dir / "manifest.json"
+    try:
+        return datetime.fromisoformat(json.loads(manifest.read_text())["start"])
+    except FileNotFoundError:
+        raise SettingError(
+            "The generated data, which say when a store on the wall clock opened, are not where SMARTSHELF_DATA says",
+            value=str(manifest),
+            remedy="Set it to the folder of the running store, or start the store: `smartshelf up` builds them.",
+        ) from None
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines of a file; blank lines and ``#`` comments are skipped; {} if there is no file."""
+    """``NAME=value`` lines of a file; blank lines and ``#`` comments are skipped; {} if there is no file.
+
+    Raises SettingError naming the file and the line that is neither.
+    """
     if not path.is_file():
         return {}
-    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+    values = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            values[name.strip()] = value.strip()
+        elif name and not name.startswith("#"):
+            raise SettingError(f"{path} line {number} is not NAME=value", value=name, remedy="Correct the file.")
+    return values
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -210,23 +232,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingError naming the variable, the value found and what is allowed.
     """
     env = dict(os.environ if environ is None else environ)
-    if retired := [name for name in REPLACED if name in env]:
-        name = retired[0]
-        raise SettingError(
-            f"The setting {name} does not exist any more", value=env[name], remedy=f"Use {REPLACED[name]}."
-        )
-    known = {field.alias for field in Settings.model_fields.values() if field.alias}
-    mistyped = [name for name in env if name.startswith("SMARTSHELF_") and name not in known]
-    if mistyped:
-        raise SettingError(
-            f"Unknown setting {mistyped[0]}",
-            value=env[mistyped[0]],
-            remedy=f"Known: {', '.join(sorted(name for name in known if name.startswith('SMARTSHELF_')))}.",
-        )
+    known = known_settings()
+    _refuse_retired(env)
+    # Any other name in the environment may belong to another program.
+    _refuse_unknown((name for name in env if name.startswith("SMARTSHELF_")), known)
     home = Path(env.get("SMARTSHELF_HOME", CHECKOUT / ".smartshelf"))
     layers = read_env_file(home / "store.env")
     if profile := env.get("SMARTSHELF_PROFILE") or layers.get("SMARTSHELF_PROFILE"):
-        layers |= _profile(profile)
+        given = _profile(profile)
+        _refuse_retired(given)
+        _refuse_unknown(given, known)
+        layers |= given
     layers |= {name: value for name, value in env.items() if name in known}
     try:
         return Settings.model_validate({name: value for name, value in layers.items() if name in known})
@@ -237,6 +253,27 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             value=problem["input"],
             remedy=f"Allowed: {problem['msg'].removeprefix('Value error, ')}.",
         ) from None
+
+
+def known_settings() -> set[str]:
+    """The names of all settings."""
+    return {field.alias for field in Settings.model_fields.values() if field.alias}
+
+
+def _refuse_retired(given: Mapping[str, str]) -> None:
+    for name, instead in REPLACED.items():
+        if name in given:
+            raise SettingError(
+                f"The setting {name} does not exist any more", value=given[name], remedy=f"Use {instead}."
+            )
+
+
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    # Without the value: a mistyped name may be that of a password.
+    if unknown := sorted(name for name in names if name not in known):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f"Did you mean {close[0]}? " if close else ""
+        raise SettingError(f"Unknown setting {unknown[0]}", remedy=f"{meant}smartshelf/settings.py lists them all.")
 
 
 def _profile(name: str) -> dict[str, str]:

@@ -76,6 +76,7 @@ def chores_of(config: Settings, names: tuple[str, ...], queries: list[Query]) ->
     chores = [Chore(f"maintenance of {sink.path}", sink.maintain) for query in queries for sink in query.sinks]
     if retention.NAME in names:
         chores.append(Chore(retention.NAME, retention.Retention(config).look))
+        chores.append(Chore("files of ingest", lambda: retention.sweep(config.delta_root)))
     return chores
 
 

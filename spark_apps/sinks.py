@@ -14,7 +14,7 @@ from smartshelf.contracts.render import arrow
 from smartshelf.contracts.rows import ProductTotal
 from smartshelf.contracts.tables import Table
 from smartshelf.contracts.topics import Topic
-from smartshelf.io.delta import DELETED, POSITION, DeltaSink, max_offsets
+from smartshelf.io.delta import DELETED, POSITION, SMALL_MERGED, DeltaSink, max_offsets
 from spark_apps import tables
 
 
@@ -61,7 +61,7 @@ class Mirrors:
     def __init__(self, root: Path, checkpoint: Callable[[], str]) -> None:
         self._checkpoint = checkpoint
         self.sinks = {
-            table.name: DeltaSink(tables.mirror_path(root, table), arrow.row_schema(table.row))
+            table.name: DeltaSink(tables.mirror_path(root, table), arrow.row_schema(table.row), SMALL_MERGED)
             for table in tables.MIRRORED
         }
         self.totals = DeltaSink(tables.totals_path(root), arrow.row_schema(ProductTotal))
@@ -74,7 +74,7 @@ class Mirrors:
             if not latest:
                 continue
             self.sinks[table.name].merge(
-                mirror_rows(table, latest), key=table.row.primary_key, app=self._checkpoint(), version=batch_id
+                mirror_rows(table, latest), key=table.merge_key, app=self._checkpoint(), version=batch_id
             )
             if table.name in (_SHELVES, _BACKROOM):
                 touched |= latest.keys()

@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from smartshelf.contracts.render import arrow
 from smartshelf.contracts.rows import ProductTotal
-from smartshelf.contracts.tables import TABLES, Table
+from smartshelf.contracts.tables import DELTA_ONLY, TABLES, Table
 from smartshelf.contracts.topics import TOPICS, Topic
 from smartshelf.io.delta import POSITION
 from spark_apps.runtime.effects import JOB_STATE
 
 RAW: tuple[Topic, ...] = tuple(topic for topic in TOPICS.values() if topic.raw)
 #: Topics whose latest rows Delta keeps as well.
-MIRRORED: tuple[Table, ...] = tuple(table for table in TABLES.values() if table.delta)
+MIRRORED: tuple[Table, ...] = tuple(table for table in (*TABLES.values(), *DELTA_ONLY) if table.delta)
 
 
 def raw_schema(topic: Topic) -> pa.Schema:

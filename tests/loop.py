@@ -12,13 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from producers.body import Body
-from producers.memory import MemoryStore
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Done, Task, Tick
 from smartshelf.contracts.rows import (
     Alert,
     Command,
     CommandOutcome,
+    RefillPending,
     RestockPlan,
     Row,
     ShelfPolicy,
@@ -31,6 +31,7 @@ from spark_apps.runtime.engine import StoreEngine
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Stage
 from tests import worlds as small
+from tests.memory import MemoryStore
 
 START = datetime(2026, 1, 1, 7, tzinfo=UTC)
 _POLICIES = {ShelfPolicy: "shelf_policies", WhPolicy: "wh_policies"}
@@ -234,3 +235,7 @@ class Loop:
 
     def plans(self) -> list[RestockPlan]:
         return [plan for plan in self.rows["shelf_restock_plan"].values() if plan is not None]
+
+    def pending(self) -> list[RefillPending]:
+        """Refill tasks that are not carried out yet, as their topic tells."""
+        return [row for row in self.rows["shelf_refill_pending"].values() if row is not None]

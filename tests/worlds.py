@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from producers import body as bodies
 from producers.body import Body, ZoneBody
-from producers.memory import MemoryStore
 from producers.shelf import Lot, put
 from producers.world import World, moment
 from producers.worlds import Worlds
@@ -20,6 +19,7 @@ from smartshelf.contracts.events import Event
 from smartshelf.contracts.rows import ShelfProfile
 from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import STREAMS
+from tests.memory import MemoryStore
 
 #: 2026-01-01T07:00:00Z, a Thursday.
 START = 1_767_250_800_000

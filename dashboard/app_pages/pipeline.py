@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard.controls import CALENDAR, choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar, live
 from dashboard.queries import Feed, feed
 from dashboard.views import figures, freshness
 from dashboard.views.freshness import Source
@@ -17,16 +17,15 @@ from dashboard.views.text import number
 def show() -> None:
     """Draw the page; it refreshes itself every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
-    st.fragment(clock_bar, run_every=period)(shared)
+    live(clock_bar, shared)
     store_id = choose_store(shared)
-    st.fragment(_checks, run_every=period)(shared, store_id)
+    live(_checks, shared, store_id)
 
 
 def _shelves(shared: Feed, store_id: str) -> Source:
     watched, clock = shared.store(store_id), shared.clock.get().value
-    moving = clock is not None and clock.state in ("running", "auto", "advancing") and CALENDAR.is_open(clock.now)
-    return freshness.shelves(watched.get(), clock, watched.changed_at, datetime.now(UTC), expect_changes=moving)
+    expect = freshness.expects_changes(clock, shared.config.calendar)
+    return freshness.shelves(watched.get(), clock, watched.changed_at, datetime.now(UTC), expect_changes=expect)
 
 
 def _steps(shared: Feed, store_id: str) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.controls import choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, feed
 from dashboard.views import fill, table
 from dashboard.views.text import number
@@ -13,8 +13,7 @@ from dashboard.views.text import number
 def show() -> None:
     """Draw the page; clock and table refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
-    st.fragment(clock_bar, run_every=period)(shared)
+    live(clock_bar, shared)
     store_id = choose_store(shared)
     products = shared.products(store_id)
     search, category, filling = st.columns([1, 1, 1.7], vertical_alignment="bottom")
@@ -31,15 +30,15 @@ def show() -> None:
         wrap=True,
     )
     wish = table.Filter(words or "", frozenset(chosen), frozenset(bands))
-    st.fragment(_rows, run_every=period)(shared, store_id, wish)
+    live(_rows, shared, store_id, wish)
 
 
 def _rows(shared: Feed, store_id: str, wish: table.Filter) -> None:
     products = shared.products(store_id)
     reading = shared.store(store_id).get()
     frame = table.frame(products, reading.value, wish)
-    note = f" · {reading.problem}: last known values" if reading.problem else ""
-    st.caption(f"{number(len(frame))} of {number(len(products))} shelves{note}")
+    say_if_stale(reading)
+    st.caption(f"{number(len(frame))} of {number(len(products))} shelves")
     st.dataframe(
         frame,
         key="table",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import components
-from dashboard.controls import CALENDAR, choose_store, clock_bar
+from dashboard.controls import choose_store, clock_bar, live
 from dashboard.queries import Feed, Profile, StoreState, feed
 from dashboard.views import figures, fill, floor, freshness
 
@@ -19,16 +19,15 @@ MOST_URGENT = 10
 def show() -> None:
     """Draw the page; its live parts refresh themselves every DASH_REFRESH_MS."""
     shared = feed()
-    period = shared.config.dash_refresh_ms / 1000
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        st.fragment(clock_bar, run_every=period)(shared)
+        live(clock_bar, shared)
     with right:
         store_id = choose_store(shared)
         products = shared.products(store_id)
         _search(products)
     st.session_state.setdefault("shelf", floor.picked_shelf(st.query_params.get("shelf"), products))
-    st.fragment(_live, run_every=period)(shared, store_id)
+    live(_live, shared, store_id)
 
 
 def _search(products: Mapping[str, Profile]) -> None:
@@ -74,8 +73,7 @@ def _live(shared: Feed, store_id: str) -> None:
             key="map",
             on_pick=lambda: _open(st.session_state["map"].picked),
         )
-        moving = clock.value is not None and clock.value.state in ("running", "auto", "advancing")
-        expect = moving and clock.value is not None and CALENDAR.is_open(clock.value.now)
+        expect = freshness.expects_changes(clock.value, shared.config.calendar)
         st.html(
             freshness.sources_html(
                 [

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from dashboard.queries import Profiles, Reading, StoreState
 from dashboard.views.text import duration, moment, number
 from simulated_time.store import Status
+from smartshelf.domain.calendar import Calendar
 
 Tone = Literal["good", "waiting", "down"]
 
@@ -71,6 +72,18 @@ def profiles(reading: Reading[Profiles], store_id: str, wall: datetime) -> Sourc
     return Source(
         "Products", "good", f"{number(len(found))} profiles, read {_age(reading, wall)} ago", number(len(found))
     )
+
+
+def problem(reading: Reading[Any], wall: datetime) -> str | None:
+    """What is wrong with a source and how old its last values are; None while it answers."""
+    if not reading.problem:
+        return None
+    return f"{reading.problem}. {_kept(reading, wall)}; `smartshelf status` shows what runs."
+
+
+def expects_changes(clock: Status | None, calendar: Calendar) -> bool:
+    """Whether stock should be moving: time passes and the store is open."""
+    return clock is not None and clock.state in ("running", "auto", "advancing") and calendar.is_open(clock.now)
 
 
 def _kept(reading: Reading[Any], wall: datetime) -> str:

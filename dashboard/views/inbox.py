@@ -37,9 +37,14 @@ def aisles(alerts: Iterable[OpenAlert]) -> list[int]:
     return sorted({alert.aisle for alert in alerts if alert.aisle is not None})
 
 
+def rule_name(rule: str) -> str:
+    """A rule as people read it."""
+    return rule.replace("_", " ").capitalize()
+
+
 def title(alert: OpenAlert) -> str:
     """What it is about, in one line."""
-    return f"{alert.event_type.replace('_', ' ').capitalize()}: {alert.item_name or alert.shelf_id}. {alert.why}"
+    return f"{rule_name(alert.event_type)}: {alert.item_name or alert.shelf_id}. {alert.why}"
 
 
 def detail(alert: OpenAlert) -> str:

@@ -15,6 +15,11 @@ def units(count: int) -> str:
     return f"{number(count)} unit{'' if count == 1 else 's'}"
 
 
+def euros(amount: float) -> str:
+    """An amount of money without cents."""
+    return f"{number(amount)}\u2009€"
+
+
 def percent(share: float, digits: int = 0) -> str:
     """A ratio 0-1 in percent; never rounded up to 100 while something is missing."""
     shown = share * 100

@@ -19,7 +19,7 @@ from smartshelf.domain.lots import PLACE_OF, UNKNOWN_LOT, LotPlace
 BOOKKEEPING = frozenset({"epoch", "version", "as_of_step", "produced_at"})
 
 
-#: What tells what is true as of a step, beside ``wh_out`` (PROTOCOL, Tests).
+#: Tables whose rows are what is true as of a step, together with every ``wh_out``.
 HASHED = (
     "state.shelf_state",
     "state.wh_state",
@@ -247,7 +247,7 @@ def store_hash(tables: Mapping[str, Rows], taken: Rows) -> str:
 
 
 def state_hash(tables: Mapping[str, Rows]) -> str:
-    """One digest of what is true, free of when and how often it was written (PROTOCOL, Tests)."""
+    """One digest of what is true, whenever and however often it was written: two runs of a seed have the same."""
     canonical = [
         [
             name,

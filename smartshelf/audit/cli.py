@@ -22,9 +22,9 @@ def audit(
     timeout: Annotated[float, typer.Option(help="Real seconds to wait until the store is at rest.")] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Hold the clock, wait until every event has arrived, compare all books to the unit, release.
+    """Hold the clock, wait until every event has arrived, compare all books unit by unit, release.
 
-    A stopped store is audited as it lies: only Redis, the broker and Postgres are started for it.
+    A stopped store is audited as it is: only Redis, the broker and Postgres are started for it.
 
     Exit code 0: everything balances; 1: there are differences; 2: the store did not come to rest.
 
@@ -45,7 +45,7 @@ def audit(
 
 @contextmanager
 def _servers() -> Iterator[bool]:
-    """True for a running store. For the stopped store of this checkout, its three servers are lent meanwhile."""
+    """True for a running store. The servers of this checkout's stopped store are started for it, and stopped."""
     if not launcher.is_stopped():
         yield True
         return

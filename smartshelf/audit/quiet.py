@@ -1,4 +1,4 @@
-"""Bringing a running store to rest (PROTOCOL, Quiet): hold the clock, then wait hop by hop.
+"""Bringing a running store to rest: hold the clock, then wait hop by hop.
 
 Hops: world at T(K) -> bridge's tick K -> every stage's step K -> raw archive at the tick's cut -> mirrors
 at the rows the stages have sent. A hop that does not arrive in time is named.
@@ -24,7 +24,7 @@ from smartshelf.settings import Settings
 
 
 class NotQuiet(SmartShelfError):
-    """A hop did not arrive in time."""
+    """The store did not come to rest, or did not stay so."""
 
 
 def wait_until_quiet(config: Settings, client: redis.Redis, timeout: float) -> Cut:

@@ -25,7 +25,7 @@ SHOWN = (Place.SHELF, Place.BASKET, Place.ON_THE_WAY, Place.BACKROOM)
 
 @dataclass(frozen=True)
 class Report:
-    """The result of an audit; ``hash`` digests what is true at ``step`` (PROTOCOL, Tests)."""
+    """The result of an audit; ``hash`` digests what is true at ``step`` (``books.store_hash``)."""
 
     balanced: bool
     step: int
@@ -53,11 +53,16 @@ class Report:
 def audit_running(config: Settings, timeout: float) -> Report:
     """Hold the clock of a running store, wait until every event has arrived, audit, release.
 
-    Raises NotQuiet when it does not come to rest in ``timeout`` real seconds.
+    Raises NotQuiet when it does not come to rest in ``timeout`` real seconds, or did not stay so.
     """
     client = quiet.connect(config)
-    with Clock(client).holding("audit", "the books are being audited"):
-        return audit(config, client, quiet.wait_until_quiet(config, client, timeout))
+    with Clock(client).holding("audit", "the books are being audited") as unbroken:
+        report = audit(config, client, quiet.wait_until_quiet(config, client, timeout))
+        if not unbroken():
+            raise quiet.NotQuiet(
+                "The clock went on during the audit: its hold was not renewed in time", remedy="Run it again."
+            )
+    return report
 
 
 def audit(config: Settings, client: redis.Redis, cut: Cut) -> Report:

@@ -38,7 +38,9 @@ def bench(
         _shrink(days, as_json)
         return
     if unknown := [name for name in names or () if name not in MEASURES]:
-        raise BadInput("There is no such measurement", value=unknown[0], remedy=f"Measurements: {', '.join(MEASURES)}.")
+        what = "This runs alone" if unknown[0] in (SOAK, SHRINK) else "There is no such measurement"
+        remedy = f"Together: {', '.join(MEASURES)}. Alone: {SOAK}, {SHRINK}."
+        raise BadInput(what, value=unknown[0], remedy=remedy)
     config = settings()
     figures: list[Figure] = []
     for name in names or MEASURES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -34,4 +35,4 @@ def _rounded(value: float) -> str:
 def percentile(values: Iterable[float], share: float) -> float:
     """Nearest-rank percentile; ``share`` 0-1; ``values`` must not be empty."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
@@ -33,21 +32,21 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "up": Entry("smartshelf.stack.cli:app", "Start the store without Docker; resumes where it stopped.", _STORE),
     "down": Entry("smartshelf.stack.cli:app", "Stop the store; nothing is lost.", _STORE),
-    "status": Entry("smartshelf.stack.cli:app", "Services, addresses, clock and lag.", _STORE),
+    "status": Entry("smartshelf.stack.cli:app", "Show services, addresses, clock and lag.", _STORE),
     "reset": Entry("smartshelf.stack.cli:app", "Delete what the store has lived through.", _STORE),
-    "start": Entry("smartshelf.stack.cli:app", "Start one service.", _STORE),
-    "stop": Entry("smartshelf.stack.cli:app", "Stop one service.", _STORE),
-    "restart": Entry("smartshelf.stack.cli:app", "Stop and start one service.", _STORE),
-    "logs": Entry("smartshelf.stack.cli:app", "What the services say.", _STORE),
+    "start": Entry("smartshelf.stack.cli:app", "Start services of a running store.", _STORE),
+    "stop": Entry("smartshelf.stack.cli:app", "Stop services; the others go on.", _STORE),
+    "restart": Entry("smartshelf.stack.cli:app", "Stop services and start them again.", _STORE),
+    "logs": Entry("smartshelf.stack.cli:app", "Print the last lines of the services' logs.", _STORE),
     "clock": Entry("simulated_time.cli:app", "Simulated time: status, speed, pause, fast-forward."),
     "data": Entry("smartshelf.cli.data:app", "Generate and check the store's data."),
-    "replay": Entry("smartshelf.cli.replay:replay", "A real store's sales through the whole pipeline."),
-    "ingest": Entry("smartshelf.ingest.cli:ingest", "A file of deliveries, sales, products or policies."),
-    "alerts": Entry("smartshelf.cli.alerts:app", "What needs attention; acknowledge, dismiss, assign."),
+    "replay": Entry("smartshelf.cli.replay:replay", "Add the stores of a file of real sales."),
+    "ingest": Entry("smartshelf.ingest.cli:ingest", "Check and load a file of deliveries, sales, products, policies."),
+    "alerts": Entry("smartshelf.cli.alerts:app", "List alerts; acknowledge, dismiss or assign one."),
     "command": Entry("smartshelf.cli.alerts:command", "Ask the store for something: a count, a cancellation."),
-    "scenario": Entry("smartshelf.cli.scenario:app", "Presenter's switches: break something on purpose."),
-    "deadletters": Entry("bridge.cli:app", "What could not be processed, and why."),
-    "audit": Entry("smartshelf.audit.cli:audit", "Do the books balance, everywhere alike?"),
+    "scenario": Entry("smartshelf.cli.scenario:app", "Break something on purpose: theft, faulty scales, ..."),
+    "deadletters": Entry("bridge.cli:app", "What could not be processed: look, replay, drop."),
+    "audit": Entry("smartshelf.audit.cli:audit", "Check that the books balance in every place of record."),
     "bench": Entry("smartshelf.bench.cli:bench", "Measure speed and memory; print a table."),
 }
 
@@ -56,7 +55,7 @@ class _Lazy(TyperGroup):
     """Lists the table without importing it; imports the one command that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the signature is Typer's
-        return [name for name, entry in COMMANDS.items() if _exists(entry)]
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         entry = COMMANDS.get(cmd_name)
@@ -70,11 +69,8 @@ class _Lazy(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """Import the command ``name``; SmartShelfError when this installation does not have it."""
-    entry = COMMANDS[name]
-    if not _exists(entry):
-        raise SmartShelfError(f"This installation has no `smartshelf {name}`", remedy="See `smartshelf --help`.")
-    module, _, attribute = entry.where.partition(":")
+    """Import the command ``name``."""
+    module, _, attribute = COMMANDS[name].where.partition(":")
     found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, typer.Typer):
         wrapper = typer.Typer(add_completion=False)
@@ -83,13 +79,6 @@ def load(name: str) -> Any:
     found._add_completion = False
     command = typer.main.get_command(found)
     return command.commands.get(name, command) if isinstance(command, TyperGroup) else command
-
-
-def _exists(entry: Entry) -> bool:
-    try:
-        return importlib.util.find_spec(entry.where.partition(":")[0]) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 app = typer.Typer(cls=_Lazy, no_args_is_help=True, epilog="Example: smartshelf up, then smartshelf clock status")
@@ -109,7 +98,7 @@ def _root(
 ) -> None:
     """Smart Shelf: a supermarket whose shelves weigh themselves.
 
-    Exit codes: 0 good, 1 found something wrong, 2 could not do it.
+    Exit codes: 0 success, 1 something was found wrong, 2 the command could not be carried out.
     """
 
 

@@ -54,13 +54,13 @@ def list_command(
 
 @app.command("ack", epilog="Example: smartshelf alerts ack shelf_alerts-1f0c... --who anna")
 def ack_command(alert_id: AlertId, note: Note = None, who: Who = None, store: Store = None) -> None:
-    """Say that you have seen an alert and look after it."""
+    """Acknowledge an alert: you have seen it and look after it."""
     _ask(store, who, {"kind": "ack_alert", "alert_id": alert_id, "note": note})
 
 
 @app.command("dismiss", epilog="Example: smartshelf alerts dismiss shelf_alerts-1f0c...")
 def dismiss_command(alert_id: AlertId, note: Note = None, who: Who = None, store: Store = None) -> None:
-    """Put an alert away; it comes back only after its condition has cleared."""
+    """Dismiss an alert; it comes back only after its condition has cleared."""
     _ask(store, who, {"kind": "dismiss_alert", "alert_id": alert_id, "note": note})
 
 
@@ -72,7 +72,7 @@ def assign_command(
     who: Who = None,
     store: Store = None,
 ) -> None:
-    """Make an alert somebody's to look after."""
+    """Assign an alert to somebody."""
     _ask(store, who, {"kind": "assign_alert", "alert_id": alert_id, "assigned_to": to, "note": note})
 
 
@@ -87,8 +87,11 @@ def command(
     """
     try:
         asked = json.loads(what)
-    except ValueError as wrong:
-        raise BadInput("The command is no JSON", value=what, remedy=str(wrong)) from wrong
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        quoted = """'{"kind": "count", ...}'"""
+        raise BadInput("The command is not a JSON object", value=what, remedy=f"Write it in single quotes: {quoted}.")
     _ask(store, who, asked)
 
 
@@ -122,6 +125,7 @@ def _connection() -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except OperationalError as away:
-        raise Unavailable("Postgres does not answer", remedy="See `smartshelf status`.") from away
+        reason = str(away.orig).strip().splitlines()[0]
+        raise Unavailable("Postgres does not answer", value=reason, remedy="See `smartshelf status`.") from away
     except DBAPIError as refused:
         raise BadInput("Refused by Postgres", value=str(refused.orig).splitlines()[0]) from refused

@@ -85,6 +85,6 @@ def tell_again(connection: Connection) -> None:
 
 
 def register(connection: Connection, profiles: Sequence[ShelfProfile]) -> None:
-    """Write the profiles; a replay that was broken off before may have left some of them."""
+    """Write the profiles; an interrupted replay may have left some of them."""
     rows = map(msgspec.structs.astuple, profiles)
     postgres.upsert(connection, "config.shelf_profiles", ShelfProfile.__struct_fields__, ShelfProfile.primary_key, rows)

@@ -140,7 +140,7 @@ def _refusal(text: str, wrong: str) -> str:
     try:
         said = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return "The command is no JSON."
+        return "The command is not JSON."
     kind = said.get("kind") if isinstance(said, dict) else None
     if kind not in KINDS:
         return f"There is no command {msgspec.json.encode(kind).decode()[:100]}. There are: {', '.join(KINDS)}."

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from smartshelf.contracts.types import (
+    ABSURD_QUANTITY,
     CalendarDate,
     Counter,
     Grams,
@@ -123,7 +124,7 @@ class Removal(Event, tag="removal", kw_only=True, frozen=True):
 
     shelf_id: Id
     batch_code: Id
-    quantity: Annotated[int, Meta(ge=0, le=10_000)]
+    quantity: Annotated[int, Meta(ge=0, le=ABSURD_QUANTITY)]
     reason: Text
     location: Location = "store"
 

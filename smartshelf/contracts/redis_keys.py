@@ -16,8 +16,6 @@ SCENARIOS = "scenarios"
 
 STORES = "stores"
 EPOCH = "store:epoch"
-#: Hash: what init has completed, so that a killed init goes on where it stopped.
-INIT = "store:init"
 
 #: Hash of the dead-letter tool: ``seq:STREAM`` = its last number, ``done:ORIGIN`` = the entry it was replayed as.
 DEAD_LETTERS = "deadletters"

@@ -24,6 +24,7 @@ from smartshelf.contracts.types import (
     Share,
     Stock,
     Text,
+    Units,
     Uuid,
     WallMoment,
     Weight,
@@ -169,6 +170,26 @@ class RestockPlan(MirrorRow, kw_only=True):
     why: Text
     created_at: Moment
     updated_at: Moment
+
+
+class RefillPending(MirrorRow, kw_only=True):
+    """A refill task that was given out and is not carried out yet; its row goes with its last unit.
+
+    Past ``due_at`` staff were late, or found less than they were sent for. By lot, ``quantity`` adds up to
+    ``in_transit_qty`` of its ``wh_batch_state``.
+    """
+
+    primary_key: ClassVar = ("store_id", "task_id")
+
+    store_id: Id
+    task_id: Id
+    shelf_id: Id
+    batch_code: Id
+    plan_id: Id
+    #: Units on the way from the backroom to the shelf.
+    quantity: Units
+    picked_at: Moment
+    due_at: Moment
 
 
 class OrderProposal(MirrorRow, kw_only=True):

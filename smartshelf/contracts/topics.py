@@ -72,6 +72,7 @@ class Topic:
 def fact(
     name: str, key: str, owner: str, about: str, *kinds: type[e.Event], stream: str | None = None, **flags: Any
 ) -> Topic:
+    """A topic of events, fed from the Redis stream of the same name unless ``stream`` names another."""
     return Topic(name, "fact", key, owner, about, events=kinds, stream=stream or name, by_store=True, **flags)
 
 
@@ -141,6 +142,7 @@ TOPICS: dict[str, Topic] = {
         state("wh_batch_state", "wh_batch_state", "Lots in backroom, on the way and in the store", r.WhBatchState),
         state("daily_discounts", "daily_discounts", "What the tills take off, by day", r.DailyDiscount),
         state("shelf_restock_plan", "restock_manager", "Plans from backroom to shelf", r.RestockPlan),
+        state("shelf_refill_pending", "refill_bridge", "Units on the way from backroom to shelf", r.RefillPending),
         state("order_proposals", "warehouse_alerts", "What each proposer wants to order", r.OrderProposal),
         state("wh_supplier_plan", "supplier_manager", "What will be ordered at a cutoff", r.SupplierPlan),
         state("wh_supplier_orders", "supplier_manager", "What was ordered", r.SupplierOrder),

@@ -24,6 +24,8 @@ Balance = Annotated[int, Meta(description="units; negative where the books disag
 Counter = Annotated[int, Meta(ge=0)]
 Grams = Annotated[float, Meta(description="grams")]
 Weight = Annotated[float, Meta(gt=0, le=1_000_000, description="grams")]
+#: JSON has no decimals. Whoever computes an amount rounds it to cents, which a double holds exactly enough up to this
+#: bound; Postgres keeps numeric(12, 2) and sums there.
 Money = Annotated[float, Meta(ge=0, le=10_000_000, description="EUR", extra={"decimal": (12, 2)})]
 Share = Annotated[float, Meta(ge=0, le=1, description="ratio 0-1")]
 Percent = Annotated[float, Meta(ge=0, le=100, description="percent 0-100")]

@@ -1,7 +1,7 @@
 """On-shelf availability: how long shelves were empty while people wanted to buy.
 
-OSA = share of what is expected on the shelf that is there; measured by the minute, because the emptying of an
-afternoon hides in daily means (peers' formula: SKUs available / SKUs expected).
+On-shelf availability (OSA) = SKUs available / SKUs expected. Measured by the minute: in a daily mean an afternoon
+without stock disappears.
 """
 
 from __future__ import annotations
@@ -32,8 +32,3 @@ def on_shelf(out_minutes: Any, open_minutes: Any) -> Any:
 def by_group(out_minutes: Any, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
     """Minutes out of stock summed by group (an aisle, say), the groups numbered from 0."""
     return np.bincount(group, weights=out_minutes, minlength=groups).astype(np.float64)
-
-
-def without_stockout(stockout: NDArray[np.bool_]) -> float:
-    """Share of shelf-days without a stock-out (SPEC 3); 1 for none at all."""
-    return 1.0 - float(np.mean(stockout)) if np.size(stockout) else 1.0

@@ -51,7 +51,7 @@ def spread(wanted: Units, lots: Units) -> Units:
 def near_expiry_window(near_expiry_days: Any, shelf_life_days: Any) -> NDArray[np.int64]:
     """Days before expiry from which a lot counts as nearly expired: min(days, max(1, shelf life / 4)).
 
-    A single number for all products would report fresh fish on the day it arrives (SPEC 8).
+    A single number for all products would report fresh fish on the day it arrives.
     """
     return np.minimum(near_expiry_days, np.maximum(np.asarray(shelf_life_days) // 4, 1)).astype(np.int64)
 
@@ -59,8 +59,3 @@ def near_expiry_window(near_expiry_days: Any, shelf_life_days: Any) -> NDArray[n
 def is_near_expiry(days_left: NDArray[Any], window: Any, quantity: Units) -> NDArray[np.bool_]:
     """Lots with units that expire within the window and have not expired yet."""
     return (quantity > 0) & (days_left >= 0) & (days_left <= window)
-
-
-def is_expired(days_left: NDArray[Any], quantity: Units) -> NDArray[np.bool_]:
-    """Lots with units that must leave: their last day of sale was yesterday or before."""
-    return (quantity > 0) & (days_left <= -REMOVAL_AFTER_DAYS)

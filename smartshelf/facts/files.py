@@ -22,8 +22,6 @@ SCHEMA = pa.schema(
         pa.field("value", pa.string()),
     ]
 )
-#: As which they come.
-BYTES = {"key": pa.binary(), "value": pa.binary()}
 #: Lines held back before they are written as one row group.
 ROWS = 50_000
 

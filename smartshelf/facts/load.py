@@ -1,8 +1,8 @@
-"""A folder of ``smartshelf data facts`` into an empty Kafka, into Delta tables or into Postgres tables."""
+"""A folder of ``smartshelf data facts`` into empty Delta tables or Postgres tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +14,12 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from smartshelf.contracts.render import arrow
 from smartshelf.contracts.tables import TABLES, Table
-from smartshelf.contracts.topics import TOPICS
 from smartshelf.facts.process import PARTITION
 from smartshelf.io import delta, postgres
-from smartshelf.io.kafka import TransactionalWriter
 from spark_apps import tables
 
-#: Records in one Kafka transaction.
+#: Records read at once.
 BATCH = 10_000
-
-
-def into_kafka(folder: Path, bootstrap: str) -> dict[str, int]:
-    """Send every record of the append-only topics, in order, to a broker that has the topics; records by topic."""
-    writer = TransactionalWriter(bootstrap, "facts")
-    sent: dict[str, int] = {}
-    try:
-        for topic in (topic for topic in TOPICS.values() if not topic.compacted):
-            for rows in _batches(folder / f"{topic.name}.parquet"):
-                writer.transaction(_filler(topic.name, rows))
-                sent[topic.name] = sent.get(topic.name, 0) + len(rows)
-    finally:
-        writer.close()
-    return sent
 
 
 def into_delta(folder: Path, root: Path) -> dict[str, int]:
@@ -103,12 +87,3 @@ def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH):
                 yield batch.to_pylist()
-
-
-def _filler(topic: str, rows: list[dict[str, Any]]) -> Callable[[TransactionalWriter], None]:
-    def fill(writer: TransactionalWriter) -> None:
-        for row in rows:
-            partition = writer.partition_of(topic, row["store_id"])
-            writer.produce(topic, row["value"], row["key"], partition)
-
-    return fill

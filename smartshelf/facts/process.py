@@ -32,9 +32,9 @@ from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
 from smartshelf.settings import Settings, opens_at
 from spark_apps.jobs import configured_by
-from spark_apps.runtime.engine import TASKS, TICKS, Result, StoreEngine
+from spark_apps.runtime.engine import TASKS, Result, StoreEngine
 from spark_apps.runtime.records import Record
-from spark_apps.runtime.stage import Output
+from spark_apps.runtime.stage import TICKS, Output
 
 #: One process needs no partitions.
 PARTITION = 0
@@ -164,8 +164,9 @@ class Process:
             offset = self._append(topic, store, key.encode(), data)
             self._inbox[store].append(Record(topic, PARTITION, offset, 0, key.encode(), data))
             self._ends[store].setdefault(topic, {})[str(PARTITION)] = offset
-        for store in mark.stores if mark else ():
-            self._tick(store, mark, epoch)  # type: ignore[arg-type]  # there is a mark
+        if mark:
+            for store in mark.stores:
+                self._tick(store, mark, epoch)
         return "saved"
 
     def _tick(self, store: str, mark: Mark, epoch: int) -> None:

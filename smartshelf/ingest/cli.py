@@ -25,13 +25,13 @@ def ingest(
     file: Annotated[Path, typer.Argument(help="CSV, JSON array or JSON lines; .gz as well.")],
     kind: Annotated[KindName, typer.Option("--as", help="What its rows are.")],
     mapping: Annotated[Path | None, typer.Option(help="YAML: what the file calls our columns.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="For example latin-1; UTF-8 else.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of a CSV; else what fits its header.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Such as latin-1; default: UTF-8.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of a CSV; default: the one that fits its header.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a file by the gates and let what passes into the running store; the same file twice changes nothing.
 
-    More than 5 % anomalous rows refuse the file; fewer are put aside, each with its reasons.
+    A file with more than 5 % anomalous rows is refused; fewer are quarantined, each with its reasons.
 
     Exit code 0: accepted, now or before; 1: refused; 2: it could not be read, or the store does not answer.
 
@@ -81,7 +81,7 @@ def _print(report: Report) -> None:
     if run.quarantined:
         typer.echo(f"  with reasons in delta/quarantine/ingest/{run.kind}, file_hash {run.file_hash[:12]}...")
     if report.ignored:
-        typer.echo(f"  columns that say nothing here: {', '.join(report.ignored)}")
+        typer.echo(f"  ignored columns: {', '.join(report.ignored)}")
     if run.verdict == "accepted":
         what = "facts entered the streams" if run.numbers else "rows were new or changed"
         typer.echo(f"  {report.effect} {what}, judged as of {run.as_of:%Y-%m-%d %H:%M} (simulated)")

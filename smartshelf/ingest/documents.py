@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from smartshelf.contracts.ids import stable_id
-from smartshelf.ingest.gates import Anomaly, Bad, Judged, Reference
+from smartshelf.ingest.gates import SEPARATOR, Anomaly, Bad, Judged, Reference
 from smartshelf.ingest.kinds.base import Kind
 
-_SEPARATOR = "\x1f"
 #: Columns beside the kind's own.
 ADDED = (
     pa.field("document", pa.string()),
@@ -64,7 +63,7 @@ def _numbered(rows: pa.Table, kind: Kind) -> NDArray[np.int64]:
     """The number of each row's document within these rows."""
     if not kind.line or not len(rows):
         return np.arange(len(rows), dtype=np.int64)
-    key = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in kind.key], _SEPARATOR)
+    key = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in kind.key], SEPARATOR)
     same = pc.fill_null(pc.equal(key[1:], key[:-1]), False).to_numpy(zero_copy_only=False)
     return np.concatenate([[0], np.cumsum(~same)]).astype(np.int64)
 
@@ -116,7 +115,7 @@ def _identified(rows: pa.Table, kind: Kind, number: NDArray[np.int64]) -> pa.Tab
 def _texts(rows: pa.Table, kind: Kind) -> list[str]:
     """All that each row says, as one text."""
     parts = [pc.fill_null(_text(rows[name].combine_chunks()), "") for name in kind.names]
-    joined: list[str] = pc.binary_join_element_wise(*parts, _SEPARATOR).to_pylist()
+    joined: list[str] = pc.binary_join_element_wise(*parts, SEPARATOR).to_pylist()
     return joined
 
 

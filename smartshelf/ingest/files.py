@@ -73,7 +73,7 @@ class Source:
 
 
 def inspect(path: Path, encoding: str) -> Source:
-    """Read the bytes once. Raises BadInput for what is no text in ``encoding``, is empty or is cut off."""
+    """Read the bytes once. Raises BadInput for what is not text in ``encoding``, is empty or is cut off."""
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
@@ -85,7 +85,7 @@ def inspect(path: Path, encoding: str) -> Source:
                 raise BadInput(f"{path.name} is UTF-16, not {encoding}", remedy="Add --encoding utf-16.")
             if b"\0" in piece and "16" not in encoding and "32" not in encoding:
                 line = lines + piece[: piece.index(b"\0")].count(b"\n") + 1
-                raise BadInput(f"{path.name} is no text: line {line} has a NUL byte", remedy="Is it the right file?")
+                raise BadInput(f"{path.name} is not text: line {line} has a NUL byte", remedy="Is it the right file?")
             _decode(decoder, piece, path, encoding, lines)
             digest.update(piece)
             lines, size, last = lines + piece.count(b"\n"), size + len(piece), piece
@@ -121,7 +121,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     except EOFError:
         raise BadInput(f"{path.name} ends in the middle", remedy="It is cut off: fetch it again.") from None
     except (gzip.BadGzipFile, zlib.error) as wrong:
-        raise BadInput(f"{path.name} is no gzip file: {wrong}", remedy="Unpack or fetch it again.") from None
+        raise BadInput(f"{path.name} is not a gzip file: {wrong}", remedy="Unpack or fetch it again.") from None
     except OSError as wrong:
         raise BadInput(f"{path.name} cannot be read: {wrong.strerror or wrong}") from None
 
@@ -144,7 +144,7 @@ def columns_of(source: Source, known: Sequence[str], delimiter: str | None) -> l
     """The names a file uses; of JSON those of its first records."""
     if not source.is_json:
         return header(source, known, delimiter)[0]
-    looked_at = [row for _, row in islice(_documents(source), 100) if isinstance(row, dict)]
+    looked_at = [row for row in islice(_documents(source), 100) if isinstance(row, dict)]
     if not looked_at:
         raise BadInput(f"{source.path.name} has no records", remedy="It should hold JSON objects, each one record.")
     return list(dict.fromkeys(name for row in looked_at for name in row))
@@ -238,11 +238,11 @@ def _json_pieces(source: Source, size: int) -> Iterator[Piece]:
     lines: list[int] = []
     broken: list[Broken] = []
     weight = 0
-    for line, (_, document) in enumerate(_documents(source), 1):
+    for line, document in enumerate(_documents(source), 1):
         if not isinstance(document, dict):
-            broken.append(Broken(line, str(document)[:200], "is no JSON object"))
+            broken.append(Broken(line, str(document)[:200], "is not a JSON object"))
         elif nested := [name for name, value in document.items() if isinstance(value, dict | list)]:
-            broken.append(Broken(line, json.dumps(document)[:200], f"{nested[0]} is no plain value"))
+            broken.append(Broken(line, json.dumps(document)[:200], f"{nested[0]} is not a plain value"))
         else:
             row = {name: "" if value is None else str(value) for name, value in document.items()}
             rows.append(row)
@@ -265,8 +265,8 @@ _BLANK = " \t\r\n"
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
-def _documents(source: Source) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each document; numbers as the text they stand as."""
+def _documents(source: Source) -> Iterator[Any]:
+    """Each document, numbers as the text they stand as."""
     with _text(source) as file:
         text, at, line, in_array, ended = file.read(_BYTES_AT_ONCE), 0, 1, False, False
         while True:
@@ -288,7 +288,7 @@ def _documents(source: Source) -> Iterator[tuple[int, Any]]:
                 value, end = _decoder.raw_decode(text, at)
             except (json.JSONDecodeError, RecursionError) as wrong:
                 raise _no_json(source, text, at, line, wrong) from None
-            yield line, value
+            yield value
             line, at = line + text.count("\n", at, end), end
     if in_array:
         raise BadInput(f"{source.path.name} ends in line {line} within its array", remedy="Is it cut off? Fetch it.")
@@ -297,7 +297,7 @@ def _documents(source: Source) -> Iterator[tuple[int, Any]]:
 def _no_json(source: Source, text: str, at: int, line: int, wrong: Exception) -> BadInput:
     found = text[at : at + 60].split("\n")[0]
     why = wrong.msg if isinstance(wrong, json.JSONDecodeError) else "nested too deeply"
-    return BadInput(f"{source.path.name} line {line} is no JSON: {why}", value=found, remedy="Correct it there.")
+    return BadInput(f"{source.path.name} line {line} is not JSON: {why}", value=found, remedy="Correct it there.")
 
 
 @contextmanager

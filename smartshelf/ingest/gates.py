@@ -20,6 +20,8 @@ from msgspec import inspect
 from numpy.typing import NDArray
 
 Gate = Literal["shape", "missing", "range", "duplicate", "referential"]
+#: Joins the values of several columns: no text may hold it (``_CONTROL``).
+SEPARATOR = "\x1f"
 GATES: tuple[Gate, ...] = ("shape", "missing", "range", "duplicate", "referential")
 Bad = NDArray[np.bool_]
 
@@ -32,6 +34,9 @@ _SUGGESTIONS = 20
 _DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 _CONTROL = r"[\x00-\x1f\x7f]"
 _WHOLE, _NUMBER = r"^[+-]?\d{1,15}(\.0*)?$", r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+#: Points between groups of three digits, a comma before the decimals.
+_GROUPED = r"^[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d*)?([eE][+-]?\d{1,3})?$"
+_NO_TEXT = pa.scalar(None, pa.string())
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
     "whole number": pa.int64(),
@@ -179,7 +184,7 @@ def judge(
         if each.required:
             refuse(missing, "missing", each.name, _missing(each), text)
         values, unread = _typed(each, text, dates, decimal)
-        refuse(unread, "shape", each.name, _unread(each, dates), text)
+        refuse(unread, "shape", each.name, _unread(each, dates, decimal), text)
         refuse(_outside(each, values), "range", each.name, _outside_of(each), text)
         typed[each.name] = values
     rows = pa.table(typed)
@@ -196,7 +201,7 @@ def _text(texts: pa.Table, name: str, rows: int) -> pa.Array:
     if name not in texts.column_names:
         return pa.nulls(rows, pa.string())
     text = pc.utf8_trim_whitespace(texts[name].combine_chunks())
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return pc.if_else(pc.equal(text, ""), _NO_TEXT, text)
 
 
 def _typed(column: Column, text: pa.Array, dates: str | None, decimal: str) -> tuple[pa.Array, Bad]:
@@ -209,13 +214,22 @@ def _typed(column: Column, text: pa.Array, dates: str | None, decimal: str) -> t
         if column.kind == "date":
             values = values.cast(pa.date32(), safe=False)
         return values, _true(pc.is_null(values)) & _true(pc.is_valid(text))
-    if decimal == ",":
-        text = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+    plain = _with_decimal_point(text) if decimal == "," else text
     whole = column.kind == "whole number"
-    readable = pc.match_substring_regex(text, _WHOLE if whole else _NUMBER)
-    number = pc.if_else(readable, text, pa.scalar(None, pa.string())).cast(pa.float64())
-    values = number.cast(pa.int64()) if whole else number
-    return values, ~_true(readable) & _true(pc.is_valid(text))
+    readable = pc.match_substring_regex(plain, _WHOLE if whole else _NUMBER)
+    number = pc.if_else(readable, plain, _NO_TEXT).cast(pa.float64())
+    finite = pc.is_finite(number)  # 1e999 is none
+    values = pc.if_else(finite, number, pa.scalar(None, pa.float64()))
+    return values.cast(pa.int64()) if whole else values, ~_true(finite) & _true(pc.is_valid(text))
+
+
+def _with_decimal_point(text: pa.Array) -> pa.Array:
+    """Numbers with a decimal comma as with a point; null where points do not part groups of three digits.
+
+    Else a stray decimal point would make ten times the number: 1.5 is no 15.
+    """
+    plain = pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+    return pc.if_else(pc.match_substring_regex(text, _GROUPED), plain, _NO_TEXT)
 
 
 def _outside(column: Column, values: pa.Array) -> Bad:
@@ -248,13 +262,15 @@ def _missing(column: Column) -> Callable[[Any], str]:
     return lambda _: sentence
 
 
-def _unread(column: Column, dates: str | None) -> Callable[[Any], str]:
+def _unread(column: Column, dates: str | None, decimal: str) -> Callable[[Any], str]:
     if column.kind in ("date", "time"):
         example = "2026-01-31" if column.kind == "date" else "2026-01-31T14:05:00Z"
         form = f"like {dates}" if dates else f"like {example}"
         remedy = "Say how the file writes dates: `dates` in --mapping, for example '%d.%m.%Y'."
         return lambda seen: f"The field {column.name} must be a {column.kind} {form}. Found: {seen!r}. {remedy}"
     remedy = "Correct it; a decimal comma is `decimal: ','` in --mapping."
+    if decimal == ",":
+        remedy = "The mapping says that it has a decimal comma: points may only part groups of three digits."
     return lambda seen: f"The field {column.name} must be a {column.kind}. Found: {seen!r}. {remedy}"
 
 
@@ -306,7 +322,7 @@ def known(names: Sequence[str], of: Callable[[Reference], Iterable[Any]], what: 
 
     def strange(rows: pa.Table, reference: Reference) -> Bad:
         there = pa.array([_joined(each) for each in of(reference)], pa.string())
-        seen = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in names], _SEPARATOR)
+        seen = pc.binary_join_element_wise(*[rows[name].combine_chunks() for name in names], SEPARATOR)
         return ~_true(pc.is_in(seen, there)) & _true(pc.is_valid(seen))
 
     def like(reference: Reference) -> set[str]:
@@ -327,8 +343,5 @@ def where(condition: Callable[[pa.Table], Any]) -> Callable[[pa.Table, Reference
     return lambda rows, _: _true(condition(rows))
 
 
-_SEPARATOR = "\x1f"
-
-
 def _joined(each: Any) -> str:
-    return each if isinstance(each, str) else _SEPARATOR.join(each)
+    return each if isinstance(each, str) else SEPARATOR.join(each)

@@ -13,6 +13,7 @@ not touched afterwards. Rows have the ``line`` of their file.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from smartshelf.ingest import documents
 from smartshelf.ingest.kinds.base import Kind
+from smartshelf.io import delta
 from smartshelf.io.delta import ensure_table
+
+log = logging.getLogger(__name__)
 
 #: Lines of a file that are read back together.
 LINES_AT_ONCE = 10_000
@@ -83,6 +88,15 @@ class Layers:
         table = self._tables[layer]
         if table.partitions(file_pruning_predicate=[("file_hash", "=", self._file_hash)]):
             table.delete(f"file_hash = '{self._file_hash}'")
+
+    def maintain(self) -> None:
+        """Join the pieces that files were written in; Spark's retention deletes them some minutes later."""
+        for layer, table in self._tables.items():
+            try:
+                delta.maintain(table)
+            except (DeltaError, OSError) as failed:
+                # Everything is as it was; the next ingest tries again.
+                log.warning("maintenance of %s: %s", self._paths[layer], failed)
 
     # --- writing -------------------------------------------------------------------------------------
 

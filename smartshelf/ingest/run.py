@@ -141,17 +141,22 @@ def _enter(taking: Taking, run: Run) -> tuple[Run, int]:
         run = run.done()
     taking.record.record(run)
     taking.record.commit()
-    return _finish(taking, run) if run.status == "sending" else (run, effect)
+    if run.status == "sending":
+        return _finish(taking, run)
+    taking.layers.maintain()
+    return run, effect
 
 
 def _finish(taking: Taking, run: Run) -> tuple[Run, int]:
     """Send what of an accepted run is not sent yet, and say so on record."""
     kind = KINDS[run.kind]
-    sent = taking.sender.send(run, kind, Layers(taking.root, kind, run.file_hash))
+    layers = Layers(taking.root, kind, run.file_hash)
+    sent = taking.sender.send(run, kind, layers)
     run = run.done()
     taking.record.record(run)
     taking.record.commit()
     taking.sender.forget(run)
+    layers.maintain()
     return run, sent
 
 
@@ -186,7 +191,7 @@ def _columns(taking: Taking) -> tuple[dict[str, str], list[str]]:
             problems.append(f"the column {column.name} is {what}{_meant(column.name, ignored)}")
     if problems:
         raise BadInput(
-            f"{taking.source.path.name} is no file of {kind.name}",
+            f"{taking.source.path.name} is not a file of {kind.name}",
             remedy=f"It has the columns: {', '.join(there)}. Rename them, or give a --mapping with `columns`.",
             problems=problems,
         )

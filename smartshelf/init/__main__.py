@@ -71,8 +71,7 @@ def load_reference(service: Service) -> None:
     """Build the data when they are not there, and load them into tables that have not had their first load."""
     config = service.settings
     with postgres.connect(config, "owner", "init") as connection:
-        missing = reference.missing_tables(connection)
-        if missing or not (config.data_dir / MANIFEST).is_file():
+        if reference.unloaded_files(connection) or not (config.data_dir / MANIFEST).is_file():
             build_data(service)
         for table, rows in reference.load(connection, config.data_dir / "db_csv").items():
             service.log.info("loaded %d rows into %s", rows, table)

@@ -30,7 +30,7 @@ CONFIG_ROWS = {
 }
 
 
-def missing_tables(connection: Connection) -> list[str]:
+def unloaded_files(connection: Connection) -> list[str]:
     """Files whose table has not had its first load yet."""
     with connection.cursor() as cursor:
         cursor.execute("select table_name from ref.first_load")
@@ -46,7 +46,7 @@ def load(connection: Connection, folder: Path) -> dict[str, int]:
     """
     rows = {}
     with connection.cursor() as cursor:
-        for file in missing_tables(connection):
+        for file in unloaded_files(connection):
             table = FILES[file]
             cursor.execute(f"select exists (select from {table})")
             filled = (cursor.fetchone() or (False,))[0]

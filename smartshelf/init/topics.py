@@ -8,7 +8,6 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from smartshelf.contracts.topics import TOPICS, Topic
-from smartshelf.errors import Unavailable
 from smartshelf.io import kafka
 
 #: Real seconds for one answer of the broker.
@@ -30,7 +29,7 @@ def drift(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(
             for resource, answer in answers.items()
         }
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise kafka.away(failed) from failed
     found = []
     for name in names:
         partitions = fact_partitions if wanted[name].by_store else 1

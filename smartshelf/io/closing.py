@@ -1,4 +1,4 @@
-"""The last days before a store opens, as its history left them: what the sums over past days run on from."""
+"""The last days before a store opens, as its history left them: sums over past days continue from there."""
 
 from __future__ import annotations
 

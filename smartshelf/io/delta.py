@@ -44,8 +44,9 @@ _PROPERTIES = {
 ATTEMPTS = 10
 #: Offsets that are read at once.
 PIECE = 100_000
-#: Files below this size (bytes) are joined, when there are so many of them: what is joined is written once more.
-SMALL, MANY = 16_000_000, 8
+#: Files are joined to this size (bytes), when so many are below half of it: what is joined is written once more.
+#: A merge writes whole files anew, so where rows change they stay smaller.
+SMALL, SMALL_MERGED, MANY = 16_000_000, 1_000_000, 8
 
 
 def ensure_table(path: Path, schema: pa.Schema, partition_by: Sequence[str] = ()) -> bool:
@@ -67,9 +68,10 @@ def ensure_table(path: Path, schema: pa.Schema, partition_by: Sequence[str] = ()
 class DeltaSink:
     """The one writer of a table. Safe for several threads of the process (writes and maintenance take turns)."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, small: int = SMALL) -> None:
+        """``small``: files are joined to this size (bytes)."""
         ensure_table(path, schema)
-        self.path, self.schema = path, schema
+        self.path, self.schema, self._small = path, schema, small
         self._table = DeltaTable(str(path))
         there = set(self._table.schema().to_arrow().names)
         # A field that came with newer code; rows from before do not have it.
@@ -91,6 +93,7 @@ class DeltaSink:
         """Upsert rows of a mirror by key, once per ``app`` and version.
 
         Rows have the table's columns and ``_deleted``. A row with an older or equal (epoch, version) changes nothing.
+        Files are read only where the least and greatest values of each key column let them hold a row of ``rows``.
         """
         values = {name: f"s.{name}" for name in self.schema.names}
         newer = "s.epoch > t.epoch or (s.epoch = t.epoch and s.version > t.version)"
@@ -133,7 +136,10 @@ class DeltaSink:
 
     def _merging(self, rows: pa.Table, key: Sequence[str], commit: CommitProperties) -> Any:
         same = " and ".join(f"t.{name} = s.{name}" for name in key)
-        return self._table.merge(rows, same, source_alias="s", target_alias="t", commit_properties=commit)
+        # A source that is streamed tells no bounds: every file would be read, more of them every day.
+        return self._table.merge(
+            rows, same, source_alias="s", target_alias="t", streamed_exec=False, commit_properties=commit
+        )
 
     def _once(self, app: str, version: int, write: Callable[[CommitProperties], None]) -> bool:
         with self._turn:
@@ -145,15 +151,25 @@ class DeltaSink:
             return True
 
     def maintain(self) -> None:
-        """Join small files, delete what no recent version needs, shorten the log."""
+        """See ``maintain``."""
         with self._turn:
             self._table.update_incremental()
-            sizes = pa.table(self._table.get_add_actions())["size_bytes"].to_pylist()
-            if sum(size < SMALL for size in sizes) >= MANY:
-                self._table.optimize.compact(target_size=SMALL, min_commit_interval=timedelta(0))
-            self._table.vacuum(enforce_retention_duration=False, dry_run=False)
-            self._table.create_checkpoint()
-            self._table.cleanup_metadata()
+            maintain(self._table, self._small)
+
+
+def maintain(table: DeltaTable, small: int = SMALL) -> None:
+    """Join small files, in order, delete what no recent version needs, shorten the log; for the writer of a table."""
+    sizes = pa.table(table.get_add_actions())["size_bytes"].to_pylist()
+    if sum(size < small / 2 for size in sizes) >= MANY:
+        table.optimize.compact(target_size=small, min_commit_interval=timedelta(0))
+    vacuum(table)
+    table.create_checkpoint()
+    table.cleanup_metadata()
+
+
+def vacuum(table: DeltaTable) -> None:
+    """Delete the files that no version of the last minutes needs; its writer may be at work."""
+    table.vacuum(enforce_retention_duration=False, dry_run=False)
 
 
 def max_offsets(path: Path) -> Offsets:

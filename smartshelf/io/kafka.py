@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -22,6 +24,13 @@ log = logging.getLogger(__name__)
 
 #: librdkafka prints every failed connection attempt below this level, once a second while the broker is away.
 QUIET = {"log_level": 2}
+
+
+def away(failed: KafkaException | AdminError) -> Unavailable:
+    """What a person is told of a broker that does not answer."""
+    error = failed.args[0] if failed.args else failed
+    reason = error.str() if isinstance(error, KafkaError) else str(failed)
+    return Unavailable("Kafka does not answer", value=reason, remedy="Is the store up? See `smartshelf status`.")
 
 
 # --- where a record goes -------------------------------------------------------------------------
@@ -60,7 +69,7 @@ def brokers_answer(bootstrap: str) -> bool:
         consumer.list_topics(timeout=5)
         return True
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=bootstrap, remedy="Is the service kafka running?") from failed
+        raise away(failed) from failed
     finally:
         consumer.close()
 
@@ -70,7 +79,7 @@ def partition_counts(client: Consumer | Producer, timeout: float = 10.0) -> dict
     try:
         metadata = client.list_topics(timeout=timeout)
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise away(failed) from failed
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
@@ -84,30 +93,28 @@ def existing_topics(bootstrap: str) -> set[str]:
 
 
 def ensure_topics(bootstrap: str, fact_partitions: int, topics: Iterable[Topic] = tuple(TOPICS.values())) -> list[str]:
-    """Create the topics that do not exist yet and return their names; existing ones are left as they are."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-init")
-    try:
+    """Create the topics that do not exist yet and return their names; existing ones are left as they are.
+
+    Raises Unavailable when Kafka does not do it.
+    """
+    with _admin(bootstrap, "smartshelf-init") as admin:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
-        if missing:
-            admin.create_topics(
-                [
-                    NewTopic(
-                        name=topic.name,
-                        num_partitions=fact_partitions if topic.by_store else 1,
-                        replication_factor=1,
-                        topic_configs=topic.config(),
-                    )
-                    for topic in missing
-                ]
-            )
+        try:
+            if missing:
+                admin.create_topics([_new(topic, fact_partitions) for topic in missing])
+        except TopicAlreadyExistsError:
+            return []  # another init made them just now
         return [topic.name for topic in missing]
-    except TopicAlreadyExistsError:
-        return []
-    except AdminError as failed:
-        raise Unavailable("Kafka refused to create topics", value=str(failed)) from failed
-    finally:
-        admin.close()
+
+
+def _new(topic: Topic, fact_partitions: int) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        num_partitions=fact_partitions if topic.by_store else 1,
+        replication_factor=1,
+        topic_configs=topic.config(),
+    )
 
 
 def delete_before(bootstrap: str, offsets: Offsets) -> None:
@@ -120,14 +127,20 @@ def delete_before(bootstrap: str, offsets: Offsets) -> None:
     }
     if not wanted:
         return
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="smartshelf-retention")
-    except AdminError as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
-    try:
+    with _admin(bootstrap, "smartshelf-retention") as admin:
         admin.delete_records(wanted)
+
+
+@contextmanager
+def _admin(bootstrap: str, client_id: str) -> Iterator[KafkaAdminClient]:
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id=client_id)
     except AdminError as failed:
-        raise Unavailable("Kafka refused to delete records", value=str(failed)) from failed
+        raise away(failed) from failed
+    try:
+        yield admin
+    except AdminError as failed:
+        raise Unavailable("Kafka refuses a change of its topics", value=str(failed)) from failed
     finally:
         admin.close()
 
@@ -194,7 +207,7 @@ def _asked(
             found[topic] = {str(part.partition): at for part, at in zip(parts, ask(reader, parts), strict=True)}
         return found
     except KafkaException as failed:
-        raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+        raise away(failed) from failed
     finally:
         reader.close()
 
@@ -218,14 +231,39 @@ def read_all(
 
     ``only``: these partitions. Raises Unavailable when Kafka stops answering for ``timeout`` real seconds.
     """
-    reader = consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
+    reader = _reader(bootstrap)
     try:
         there = range(partition_counts(reader).get(topic, 0))
-        open_partitions = {p for p in there if only is None or p in only}
         begin = start or {}
-        reader.assign([TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in sorted(open_partitions)])
+        parts = [TopicPartition(topic, p, begin.get(p, OFFSET_BEGINNING)) for p in there if only is None or p in only]
+        yield from _to_the_ends(reader, parts, timeout)
+    finally:
+        reader.close()
+
+
+def count_records(bootstrap: str, starts: Iterable[TopicPartition], timeout: float = 10.0) -> Counter[str]:
+    """Committed records by topic from these offsets on: fewer than the offsets, of which each commit mark takes one.
+
+    Raises Unavailable like ``read_all``.
+    """
+    reader = _reader(bootstrap)
+    try:
+        return Counter(message.topic() for message in _to_the_ends(reader, list(starts), timeout))
+    finally:
+        reader.close()
+
+
+def _reader(bootstrap: str) -> Consumer:
+    return consumer(bootstrap, "smartshelf-reader", **{"enable.partition.eof": True})
+
+
+def _to_the_ends(reader: Consumer, parts: list[TopicPartition], timeout: float) -> Iterator[Message]:
+    """The records of these partitions from their offsets up to the ends they have now."""
+    unread = {(part.topic, part.partition) for part in parts}
+    try:
+        reader.assign(parts)
         deadline = time.monotonic() + timeout
-        while open_partitions:
+        while unread:
             # It waits for all it was asked for, or so long: the end of a topic would cost it every time.
             for message in reader.consume(1_000, timeout=0.05):
                 deadline = time.monotonic() + timeout
@@ -233,15 +271,15 @@ def read_all(
                 if error is None:
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    open_partitions.discard(message.partition())
+                    unread.discard((message.topic(), message.partition()))
                 elif not error.retriable():
                     raise KafkaException(error)
             if time.monotonic() > deadline:
-                raise Unavailable(f"Kafka did not deliver the rest of topic {topic}", value=bootstrap)
+                names = ", ".join(sorted({topic for topic, _ in unread}))
+                raise Unavailable(f"Kafka did not deliver the rest of {names} within {timeout:.0f} s")
     except KafkaException as failed:
-        raise Unavailable(f"Topic {topic} cannot be read", value=str(failed)) from failed
-    finally:
-        reader.close()
+        names = ", ".join(sorted({part.topic for part in parts}))
+        raise Unavailable(f"Kafka does not let {names} be read", value=str(failed)) from failed
 
 
 def read_latest(bootstrap: str, topic: str, timeout: float = 60.0) -> dict[bytes, bytes]:

@@ -71,7 +71,7 @@ def connect(config: Settings, role: Role = "owner", application: str = "smartshe
     except psycopg2.OperationalError as failed:
         raise Unavailable(
             "Postgres does not answer",
-            value=str(failed).strip(),
+            value=(str(failed).strip().splitlines() or [""])[0],
             remedy="Is the service postgres running, and are SMARTSHELF_POSTGRES_* those of this store?",
         ) from failed
     try:

@@ -42,9 +42,14 @@ def ping(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.RedisError as failed:
-        raise Unavailable(
-            "Redis does not answer", value=str(failed), remedy="Is the service redis running?"
-        ) from failed
+        raise away(failed) from failed
+
+
+def away(failed: redis.RedisError) -> Unavailable:
+    """What a person is told of a Redis that does not answer."""
+    return Unavailable(
+        "Redis does not answer", value=str(failed), remedy="Is the store up? See `smartshelf status`; `up` starts it."
+    )
 
 
 def id_order(redis_id: str | bytes) -> tuple[int, int]:

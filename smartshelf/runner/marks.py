@@ -35,14 +35,16 @@ class Marks:
                 part.offset = max(low, high - TAIL)
             self._reader.assign(parts)
         except KafkaException as failed:
-            raise Unavailable("Kafka does not answer", value=str(failed)) from failed
+            raise kafka.away(failed) from failed
 
     def follow(self) -> None:
-        """Read what has come since; waits up to a second for the first mark."""
+        """Read what has come since; waits up to a second for the first mark. Raises Unavailable when it cannot."""
         while messages := self._reader.consume(1_000, timeout=1.0):
             for message in messages:
-                if message.error() is None:
+                if (error := message.error()) is None:
                     self.hear(message.value())
+                elif not error.retriable():
+                    raise Unavailable("Kafka does not let the done marks be read", value=error.str())
             if len(messages) < 1_000:
                 return
 

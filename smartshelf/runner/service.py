@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
+import psycopg2
 import redis
 
 from smartshelf.contracts import redis_keys
@@ -18,6 +20,9 @@ from smartshelf.runner.plan import Outcome, Run, Skip, due, failures_until, sett
 from smartshelf.runner.registry import JOBS, Job, fired_stages
 from smartshelf.service import Service
 from smartshelf.settings import Settings, opens_at
+
+#: What a server that goes away makes of any call, also in the middle of one.
+_AWAY = (SmartShelfError, redis.RedisError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 class Runner:
@@ -86,20 +91,20 @@ def run(service: Service) -> None:
     marks = service.wait_for("Kafka", lambda: Marks(config.kafka_bootstrap, config.stores, config.epoch))
     ledger = service.wait_for("Postgres", lambda: Ledger(config))
     runner = Runner(config, ledger, Alerts(config))
-    while not service.stopping:
-        service.beat()
-        try:
-            marks.follow()
-            if (now := _now(client)) is None:
-                service.sleep(1.0)
-                continue
-            runner.note_stages(marks, now)
-            while runner.turn(now) and not service.stopping:
-                service.beat()
-        except (SmartShelfError, redis.RedisError) as away:
-            service.log.warning("will try again: %s", away)
-            service.sleep(2.0)
-    marks.close()
+    with closing(marks):
+        while not service.stopping:
+            service.beat()
+            try:
+                marks.follow()
+                if (now := _now(client)) is None:
+                    service.sleep(1.0)
+                    continue
+                runner.note_stages(marks, now)
+                while runner.turn(now) and not service.stopping:
+                    service.beat()
+            except _AWAY as away:
+                service.log.warning("will try again: %s", str(away).strip())
+                service.sleep(2.0)
 
 
 def _now(client: redis.Redis) -> datetime | None:

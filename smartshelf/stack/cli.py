@@ -17,7 +17,6 @@ from smartshelf.stack.layout import Layout
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and stop the store without Docker.")
 
-Names = Annotated[str, typer.Option(metavar="A,B,...", help="Service names, separated by commas.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -27,8 +26,8 @@ def _split(names: str) -> list[str]:
 
 @app.command(epilog="Example: smartshelf up --without producers")
 def up(
-    without: Names = "",
-    only: Names = "",
+    without: Annotated[str, typer.Option(metavar="A,B,...", help="Start all services but these.")] = "",
+    only: Annotated[str, typer.Option(metavar="A,B,...", help="Start these services alone.")] = "",
     profile: Annotated[str, typer.Option(help="A settings profile: the NAME of conf/profiles/NAME.env.")] = "",
 ) -> None:
     """Start the store, or what is missing of it, and wait until every service is well."""
@@ -47,7 +46,9 @@ def down() -> None:
 @app.command(epilog="Example: smartshelf reset --yes")
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Delete everything the store has lived through: data, tables, clock. Programs and jars stay."""
-    if not yes and sys.stdin.isatty():
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("This deletes all events, states and tables of the store", remedy="Say so with --yes.")
         typer.confirm("Delete all events, states and tables of this store?", abort=True)
     typer.echo(f"The store is empty; the next `up` begins epoch {launcher.reset()}.")
 
@@ -63,24 +64,24 @@ def show_status(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: smartshelf start producers")
 def start(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
     """Start services of a running store and wait until they are well."""
-    store = launcher.opened()
-    launcher.start(store, graph.select(list(store.services), services))
+    with launcher.opened() as store:
+        launcher.start(store, graph.select(list(store.services), services))
 
 
 @app.command(epilog="Example: smartshelf stop producers")
 def stop(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
     """Stop services of a running store; the others go on."""
-    store = launcher.opened()
-    launcher.stop(store, graph.select(list(store.services), services))
+    with launcher.opened() as store:
+        launcher.stop(store, graph.select(list(store.services), services))
 
 
 @app.command(epilog="Example: smartshelf restart spark")
 def restart(services: Annotated[list[str], typer.Argument(help="Service names.")]) -> None:
     """Stop services of a running store and start them again."""
-    store = launcher.opened()
-    names = graph.select(list(store.services), services)
-    launcher.stop(store, names)
-    launcher.start(store, names)
+    with launcher.opened() as store:
+        names = graph.select(list(store.services), services)
+        launcher.stop(store, names)
+        launcher.start(store, names)
 
 
 @app.command(epilog="Example: smartshelf logs bridge --follow")
@@ -92,11 +93,12 @@ def logs(
     """The last lines of the logs."""
     layout = Layout.of(settings_module.load())
     there = {path.stem: path for path in sorted(layout.logs.glob("*.log"))}
+    if not there:
+        raise BadInput("There are no logs yet", value=str(layout.logs), remedy="Start the store: `smartshelf up`.")
     if service and service not in there:
-        logged = ", ".join(there) or "none"
-        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {logged}.")
+        raise BadInput("There is no log of such a service", value=service, remedy=f"Logs: {', '.join(there)}.")
     chosen = [there[service]] if service else list(there.values())
-    if follow and chosen:
+    if follow:
         sys.exit(subprocess.call(["tail", "-n", str(lines), "-F", *map(str, chosen)]))
     for path in chosen:
         typer.echo(f"== {path}\n{launcher.tail(path, lines)}")

@@ -49,7 +49,7 @@ def install(packages: Sequence[str]) -> None:
     _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], packages)
 
 
-def wrapper(root: Path, name: str, program: str, environment: Sequence[str] = ()) -> Path:
+def wrapper(root: Path, name: str, program: str, **environment: object) -> Path:
     """A script that runs ``program`` (relative to ``root``) with the unpacked libraries; returns its path."""
     script = root / "run" / name
     script.parent.mkdir(exist_ok=True)
@@ -57,7 +57,7 @@ def wrapper(root: Path, name: str, program: str, environment: Sequence[str] = ()
     lines = [
         "#!/bin/sh",
         f"export LD_LIBRARY_PATH={shlex.quote(libraries)}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}",
-        *(f"export {pair}" for pair in environment),
+        *(f"export {variable}={shlex.quote(str(value))}" for variable, value in environment.items()),
         f'exec {shlex.quote(str(root / program))} "$@"',
     ]
     script.write_text("\n".join(lines) + "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from smartshelf.errors import SettingError
-from smartshelf.settings import Settings, read_env_file
+from smartshelf.settings import Settings, known_settings, read_env_file
 from smartshelf.stack.layout import Layout
 
 ROLES = ("OWNER", "SINK", "DEBEZIUM", "ANALYST", "APP", "RUNNER")
@@ -25,14 +25,7 @@ ADDRESSES = {
 
 #: Settings that say where this store is: taken from where it runs, never from an earlier start.
 _PLACES = {"SMARTSHELF_HOME", "SMARTSHELF_EPOCH", "SMARTSHELF_POSTGRES_HOST", *ADDRESSES.values()}
-
-
 _DATABASE = "SMARTSHELF_POSTGRES_DB"
-
-
-def known_settings() -> set[str]:
-    """The names of all settings."""
-    return {field.alias for field in Settings.model_fields.values() if field.alias}
 
 
 def wished_ports(environ: Mapping[str, str]) -> dict[str, int]:

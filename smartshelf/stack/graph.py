@@ -149,7 +149,7 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def select(names: Collection[str], only: Iterable[str] = (), without: Iterable[str] = ()) -> list[str]:
-    """The services asked for, in the order of ``names``; BadInput for a name there is not."""
+    """The services asked for, in the order of ``names``; BadInput for an unknown name."""
     only, without = set(only), set(without)
     if unknown := sorted((only | without) - set(names)):
         raise BadInput("There is no such service", value=", ".join(unknown), remedy=f"Services: {', '.join(names)}.")

@@ -21,7 +21,7 @@ from smartshelf.service import ready_file
 from smartshelf.settings import CHECKOUT, Settings
 from smartshelf.stack import environment, graph, kafka, ports, postgres, probes, progress, provision, supervision
 from smartshelf.stack.graph import DRAIN_ORDER, Service
-from smartshelf.stack.layout import CONF, Layout
+from smartshelf.stack.layout import CONF, Layout, make_own
 from smartshelf.stack.provision import Provision
 from smartshelf.stack.supervision import Supervisor
 
@@ -66,12 +66,14 @@ def up(*, only: Collection[str] = (), without: Collection[str] = ()) -> Store:
     return store
 
 
-def opened() -> Store:
-    """The running store of this environment; Unavailable when it does not run."""
+@contextmanager
+def opened() -> Iterator[Store]:
+    """The running store of this environment, for this command alone; Unavailable when it does not run."""
     layout = Layout.of(settings_module.load())
     if not Supervisor(layout).is_running():
         raise Unavailable("The store is not running", remedy="Start it with `make up` (or `smartshelf up`).")
-    return _opened(layout)
+    with _alone(layout):
+        yield _opened(layout)
 
 
 def is_elsewhere() -> bool:
@@ -94,7 +96,7 @@ def _opened(layout: Layout) -> Store:
 
 def _configure(layout: Layout, services: Mapping[str, Service]) -> Path:
     file = layout.run / "supervisord.conf"
-    environment.write_private(file, supervision.configuration(layout, services.values(), {}))
+    environment.write_private(file, supervision.configuration(layout, services.values()))
     return file
 
 
@@ -123,7 +125,9 @@ def _prepared(layout: Layout) -> Store:
 
 def _choose_ports(layout: Layout) -> dict[str, int]:
     """Ports that neither a server listens on nor another store of this user is about to."""
-    folder = Path(tempfile.gettempdir()) / f"smartshelf-{os.getuid()}" / "ports"
+    own = Path(tempfile.gettempdir()) / f"smartshelf-{os.getuid()}"
+    make_own(own)
+    folder = own / "ports"
     with ports.claims(folder):
         others = ports.claimed(folder, layout.home, _lives)
         chosen = ports.choose(
@@ -303,7 +307,7 @@ def problem_of(settings: Settings, name: str, pid: int) -> str | None:
 
 def answer_of(settings: Settings, name: str) -> str | None:
     """What keeps a server from being well, asked over the network; None when it is well."""
-    return probes.probe_for(name, settings, len(list(CONNECTORS.glob("*.json"))))()
+    return probes.probe_for(name, settings, sorted(file.stem for file in CONNECTORS.glob("*.json")))()
 
 
 def _is_done(store: Store, info: supervision.ProcessInfo) -> bool:
@@ -331,35 +335,40 @@ def _stop_one(supervisor: Supervisor, name: str) -> None:
 
 def down() -> bool:
     """Stop the store so that the next ``up`` goes on where it was; False when it did not run."""
-    layout = Layout.of(settings_module.load())
+    current = settings_module.load()
+    layout = Layout.of(current)
+    with _alone(layout):
+        return _down(current, layout)
+
+
+def _down(current: Settings, layout: Layout) -> bool:
     supervisor = Supervisor(layout)
     if not supervisor.is_running():
         orphans = supervision.left_over(layout)
         supervision.end(orphans, seconds=30)
         return bool(orphans)
-    with _alone(layout):
-        names = list(supervisor.processes())
-        stop(Store(settings_module.load(), layout, supervisor, {}), names)
-        supervisor.stop_daemon()
+    stop(Store(current, layout, supervisor, {}), list(supervisor.processes()))
+    supervisor.stop_daemon()
     return True
 
 
 def reset() -> int:
     """Stop the store and delete everything it has lived through, programs excepted; returns the new epoch."""
-    down()
     current = settings_module.load()
     layout = Layout.of(current)
     layout.create()
-    postgres.forget(layout, postgres.locate(layout))
-    for folder in (layout.state, layout.run, layout.logs):
-        shutil.rmtree(folder, ignore_errors=True)
-    # The folder of the tables has a committed README; only tables and checkpoints are state.
-    for folder in (current.delta_root, current.checkpoints):
-        for table in folder.iterdir() if folder.is_dir() else ():
-            if table.is_dir():
-                shutil.rmtree(table)
-    environment.path(layout).unlink(missing_ok=True)
-    return environment.raise_epoch(layout)
+    with _alone(layout):
+        _down(current, layout)
+        postgres.forget(layout, postgres.locate(layout))
+        for folder in (layout.state, layout.run, layout.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        # The folder of the tables has a committed README; only tables and checkpoints are state.
+        for folder in (current.delta_root, current.checkpoints):
+            for table in folder.iterdir() if folder.is_dir() else ():
+                if table.is_dir():
+                    shutil.rmtree(table)
+        environment.path(layout).unlink(missing_ok=True)
+        return environment.raise_epoch(layout)
 
 
 def tail(path: Path, lines: int) -> str:
@@ -374,6 +383,7 @@ def tail(path: Path, lines: int) -> str:
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
     """One command at a time changes a store."""
+    layout.home.mkdir(parents=True, exist_ok=True)
     with (layout.home / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

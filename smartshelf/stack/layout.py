@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -82,7 +83,22 @@ class Layout:
                 )
         for folder in (self.home, self.run, self.logs, self.state, self.packages):
             folder.mkdir(parents=True, exist_ok=True)
-        self.socket.parent.mkdir(mode=0o700, exist_ok=True)
+        if self.socket.parent != self.run:
+            make_own(self.socket.parent)
+
+
+def make_own(folder: Path) -> None:
+    """A folder for this user alone in a place that all users share; SettingError when somebody else made it first."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise SettingError(
+            "The folder for this user's sockets and ports belongs to somebody else",
+            value=str(folder),
+            remedy="Set TMPDIR to a folder of your own.",
+        )
+    folder.chmod(0o700)
 
 
 def open_to_everyone(path: Path) -> bool:

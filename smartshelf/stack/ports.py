@@ -88,7 +88,11 @@ def claimed(folder: Path, store: Path, lives: Callable[[Path], bool]) -> set[int
     """The ports of this user's other stores that live; forgets stores that do not."""
     found: set[int] = set()
     for file in folder.glob("*.json"):
-        told = json.loads(file.read_text())
+        try:
+            told = json.loads(file.read_text())
+        except ValueError:  # its store was killed while it wrote
+            file.unlink()
+            continue
         if Path(told["store"]) == store:
             continue
         if lives(Path(told["store"])):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
 
 import confluent_kafka
 import httpx
@@ -14,7 +13,8 @@ import psycopg2
 import redis
 from confluent_kafka.admin import AdminClient
 
-from smartshelf.io.postgres import dsn
+from smartshelf.errors import Unavailable
+from smartshelf.io import connect, postgres
 from smartshelf.service import is_healthy
 from smartshelf.settings import Settings
 
@@ -27,12 +27,12 @@ SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
 
 
-def probe_for(name: str, settings: Settings, connectors: int) -> Probe:
-    """The probe of a service; ``connectors`` is how many Connect must run."""
+def probe_for(name: str, settings: Settings, connectors: Sequence[str]) -> Probe:
+    """The probe of a service; ``connectors``: names of those that Connect must run."""
     special: dict[str, Probe] = {
         "redis": lambda: redis_problem(settings.redis_url),
         "kafka": lambda: kafka_problem(settings.kafka_bootstrap),
-        "postgres": lambda: postgres_problem(dsn(settings, "owner")),
+        "postgres": lambda: postgres_problem(settings),
         "connect": lambda: connect_problem(settings.connect_url, connectors),
         "dashboard": lambda: page_problem(settings.dashboard_url),
     }
@@ -44,8 +44,8 @@ def listening_problem(pid: int, port: int) -> str | None:
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.AccessDenied:
-        # Root in a container may not look into other users' processes, and Postgres is one's. No harm: somebody
-        # else's Postgres would refuse this store's password.
+        # Root in a container may not look into other users' processes, and Postgres runs as another user. No harm:
+        # somebody else's Postgres would refuse this store's password.
         return None
     except psutil.Error:
         return "has ended"
@@ -74,44 +74,24 @@ def kafka_problem(bootstrap: str) -> str | None:
         return str(failed.args[0].str())
 
 
-def postgres_problem(dsn: str) -> str | None:
+def postgres_problem(settings: Settings) -> str | None:
     """None when Postgres answers a query of the owner."""
     try:
-        connection = psycopg2.connect(dsn, connect_timeout=2)
+        postgres.answers(settings)
+    except Unavailable as away:
+        return _first_line(away.value)
     except psycopg2.Error as failed:
         return _first_line(failed)
-    try:
-        connection.cursor().execute("SELECT 1")
-    except psycopg2.Error as failed:
-        return _first_line(failed)
-    finally:
-        connection.close()
     return None
 
 
-def connect_problem(url: str, connectors: int) -> str | None:
+def connect_problem(url: str, connectors: Sequence[str]) -> str | None:
     """None when all ``connectors`` and each of their tasks are RUNNING (/health is 200 with failed tasks)."""
     try:
-        answer = _http().get(f"{url}/connectors", params={"expand": "status"})
-        answer.raise_for_status()
-    except httpx.HTTPError as failed:
-        return _first_line(failed) or type(failed).__name__
-    return connectors_problem(answer.json(), connectors)
-
-
-def connectors_problem(answer: dict[str, Any], connectors: int) -> str | None:
-    """What is wrong in Connect's answer to ``GET /connectors?expand=status``."""
-    if len(answer) < connectors:
-        return f"{len(answer)} of {connectors} connectors"
-    for name, entry in sorted(answer.items()):
-        status = entry["status"]
-        states = [status["connector"], *status["tasks"]]
-        if not status["tasks"]:
-            return f"{name} has no task yet"
-        for state in states:
-            if state["state"] != "RUNNING":
-                return f"{name} is {state['state']}" + (f": {_first_line(state['trace'])}" if "trace" in state else "")
-    return None
+        found = connect.problems(connect.states(url, _http(), timeout=3.0), connectors)
+    except Unavailable as away:
+        return str(away.value)
+    return f"{found[0]} (and {len(found) - 1} more)" if len(found) > 1 else next(iter(found), None)
 
 
 def page_problem(url: str) -> str | None:

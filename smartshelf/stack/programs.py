@@ -79,7 +79,7 @@ def browser(layout: Layout) -> Path:
         f"<fontconfig><dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir>"
         f"<cachedir>{root}/font-cache</cachedir></fontconfig>\n"
     )
-    return debian.wrapper(root, "chromium", "usr/lib/chromium/chromium", [f"FONTCONFIG_FILE='{fonts}'"])
+    return debian.wrapper(root, "chromium", "usr/lib/chromium/chromium", FONTCONFIG_FILE=fonts)
 
 
 def _system_browser() -> Path | None:

@@ -8,23 +8,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import confluent_kafka
 import psutil
 import psycopg2
 import redis
-from confluent_kafka import TopicPartition
 
 from bridge.position import OFFSETS_TOPIC
+from bridge.position import lag as bridge_lag
 from simulated_time.cli import to_json as clock_json
 from simulated_time.store import Clock
 from smartshelf import settings as settings_module
-from smartshelf.contracts import redis_keys
 from smartshelf.contracts.topics import STREAMS
-from smartshelf.errors import SmartShelfError
-from smartshelf.io import kafka, postgres, redis_stream
+from smartshelf.errors import SmartShelfError, Unavailable
+from smartshelf.io import connect, kafka, postgres, redis_stream
 from smartshelf.io.postgres import dsn
 from smartshelf.settings import Settings
 from smartshelf.stack import launcher
+from smartshelf.stack import postgres as cluster
 from smartshelf.stack.launcher import Store
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import ProcessInfo, Supervisor
@@ -85,8 +84,10 @@ def _service(current: Settings, info: ProcessInfo) -> dict[str, Any]:
 
 def _state(current: Settings, info: ProcessInfo) -> str:
     """healthy; done (a one-shot); stopped (on purpose); or what is wrong."""
-    if info.name == "init" and info.state in {"EXITED", "STOPPED"}:
-        return {0: "done" if info.state == "EXITED" else "stopped"}.get(info.exit_code, f"failed ({info.exit_code})")
+    if info.name == "init" and info.state in {"EXITED", "STOPPED"} and info.exit_code:
+        return f"failed ({info.exit_code})"
+    if info.name == "init" and info.state == "EXITED":
+        return "done"
     if info.state == "STOPPED":
         return "stopped"
     if not info.is_up:
@@ -126,44 +127,30 @@ def clock(current: Settings) -> dict[str, Any]:
 
 
 def lag(current: Settings) -> dict[str, int]:
-    """What waits at each hop: entries not yet forwarded out of Redis, records that a sink has not committed."""
+    """What waits at each hop: entries in Redis that the bridge has not forwarded, records that a sink has not written.
+
+    {} for a hop that does not answer. A sink says every second how far it is, so a busy one is never quite at 0.
+    """
     return {**_redis_lag(current), **_sink_lag(current)}
 
 
 def _redis_lag(current: Settings) -> dict[str, int]:
+    client = redis_stream.connect(current.redis_url)
     try:
-        with redis.Redis.from_url(current.redis_url, socket_timeout=2) as client:
-            return {f"redis:{name}": int(client.xlen(name)) for name in (*STREAMS, redis_keys.MARKS)}
+        return {f"redis:{name}": waiting for name, waiting in bridge_lag(client).items()}
     except redis.RedisError:
         return {}
+    finally:
+        client.close()
 
 
 def _sink_lag(current: Settings) -> dict[str, int]:
-    """Per sink connector; a sink commits every few seconds, so a busy one is never quite at 0.
-
-    Asked as a member would ask: AdminClient.list_consumer_group_offsets of librdkafka 2.16 dies with a
-    segmentation fault when the broker has no coordinator for the group yet.
-    """
-    waiting = {}
+    files = sorted(launcher.CONNECTORS.glob("sink-*.json"))
+    sinks = {file.stem: json.loads(file.read_text())["config"]["topics"] for file in files}
     try:
-        for file in sorted(launcher.CONNECTORS.glob("sink-*.json")):
-            topics = json.loads(file.read_text())["config"]["topics"].split(",")
-            reader = kafka.consumer(current.kafka_bootstrap, f"connect-{file.stem}", error_cb=lambda _: None)
-            try:
-                there = reader.list_topics(timeout=2).topics
-                parts = [
-                    TopicPartition(topic, p) for topic in topics if topic in there for p in there[topic].partitions
-                ]
-                committed = reader.committed(parts, timeout=2) if parts else []
-                ends = [reader.get_watermark_offsets(part, timeout=2)[1] for part in committed]
-            finally:
-                reader.close()
-            waiting[f"connect:{file.stem}"] = sum(
-                end - max(part.offset, 0) for part, end in zip(committed, ends, strict=True)
-            )
-    except confluent_kafka.KafkaException:
+        return {f"connect:{name}": waiting for name, waiting in connect.lags(current.kafka_bootstrap, sinks).items()}
+    except Unavailable:
         return {}
-    return waiting
 
 
 def counts(current: Settings) -> dict[str, int]:
@@ -216,8 +203,8 @@ def as_text(status: dict[str, Any]) -> str:
     if status["clock"]:
         told = status["clock"]
         lines += ["", f"clock        {told['now']}, {told['text']}"]
-    waiting = {name: amount for name, amount in status["lag"].items() if amount}
-    lines += ["", "waiting      " + (_listed(waiting) or "nothing")]
+    if status["lag"]:
+        lines += ["", f"waiting      {waiting(status['lag'])}"]
     if status["counts"]:
         lines += ["events       " + _listed(status["counts"])]
     if alarm := status["capture"].get("alarm"):
@@ -230,6 +217,18 @@ def as_text(status: dict[str, Any]) -> str:
     if launcher.is_elsewhere():
         lines += ["", "These are the servers named by SMARTSHELF_*; what supervises them knows of the other services."]
     return "\n".join(lines)
+
+
+def waiting(lag: dict[str, int]) -> str:
+    """What waits for the bridge and for Postgres in one line, with the place where most of it does; --json has all."""
+    hops = {"the bridge": "redis:", "Postgres": "connect:sink-"}
+    found = []
+    for hop, prefix in hops.items():
+        amounts = {name.removeprefix(prefix): amount for name, amount in lag.items() if name.startswith(prefix)}
+        if total := sum(amounts.values()):
+            most = max(amounts, key=lambda name: amounts[name])
+            found.append(f"{total:,} for {hop} (most: {most} {amounts[most]:,})")
+    return ", ".join(found) or "nothing"
 
 
 def _listed(amounts: dict[str, int]) -> str:
@@ -245,7 +244,7 @@ def after_up(store: Store, status: dict[str, Any]) -> str:
     if "postgres" in names:
         lines.append(f"  postgres  {status['urls']['postgres']}")
     lines += ["  next      smartshelf status | smartshelf logs | make audit | make down"]
-    folder = launcher.postgres.locate(store.layout).data
+    folder = cluster.locate(store.layout).data
     if store.layout.home not in folder.parents:
         lines.append(f"  note      Postgres keeps its data in {folder}: it may not run as root, and other users")
         lines.append(f"            cannot enter {store.layout.home}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any, cast
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from smartshelf.errors import SmartShelfError
+from smartshelf.errors import SettingError, SmartShelfError
 from smartshelf.settings import CHECKOUT
 from smartshelf.stack import postgres
 from smartshelf.stack.graph import Service
@@ -43,7 +44,7 @@ class ProcessInfo:
         return self.state in {"STARTING", "RUNNING"}
 
 
-def configuration(layout: Layout, services: Iterable[Service], environment: Mapping[str, str]) -> str:
+def configuration(layout: Layout, services: Iterable[Service]) -> str:
     """The text of supervisord.conf. Nothing starts by itself: the launcher knows what has to be well first."""
     lines = [
         "[unix_http_server]",
@@ -63,11 +64,11 @@ def configuration(layout: Layout, services: Iterable[Service], environment: Mapp
         "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for service in services:
-        variables = {"SMARTSHELF_HOME": str(layout.home), "PYTHONUNBUFFERED": "1", **environment, **service.environment}
+        variables = {"SMARTSHELF_HOME": str(layout.home), "PYTHONUNBUFFERED": "1", **service.environment}
         lines += [
             f"[program:{service.name}]",
             f"command={_escaped(shlex.join(service.command))}",
-            "environment=" + ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(variables.items())),
+            "environment=" + ",".join(f"{name}={_quoted(name, value)}" for name, value in sorted(variables.items())),
             "autostart=false",
             f"autorestart={'false' if service.one_shot else 'true'}",
             "exitcodes=0",
@@ -88,6 +89,16 @@ def configuration(layout: Layout, services: Iterable[Service], environment: Mapp
 
 def _escaped(text: object) -> str:
     return str(text).replace("%", "%%")
+
+
+def _quoted(name: str, value: str) -> str:
+    """A value of ``environment=``; SettingError for one that supervisor's parser would cut or refuse."""
+    if '"' in value or value != value.strip("'") or re.search(r"\s[;#]|\n", value):
+        raise SettingError(
+            f"The setting {name} has a quote, or a blank before ; or #, which the supervisor cannot pass on",
+            remedy="Choose a value without it.",
+        )
+    return f'"{_escaped(value)}"'
 
 
 class Supervisor:

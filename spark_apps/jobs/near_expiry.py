@@ -65,12 +65,12 @@ class Watch:
 
     def _rows(self, shelves: Sequence[str]) -> list[int]:
         lots, state = self.books.lots, self.state
-        if self.today == state.day and not self.config.changes.policies:
-            rows = [row for shelf in shelves for row in lots.index.rows_of.get(shelf, ())]
-            if not rows:
-                return []
+        looks_at_all = self.today != state.day or self.config.changes.policies
+        rows = [row for shelf in shelves for row in lots.index.rows_of.get(shelf, ())]
+        if not (rows or looks_at_all):
+            return []
         widest = int(self.place.window(self.config.rules).max(initial=0))
-        if self.today != state.day or self.config.changes.policies:
+        if looks_at_all:
             rows = lots.expiring(self.place.lots, self.today + widest)
             state.day = self.today
             state.told = {lot: day for lot, day in state.told.items() if day >= self.today}

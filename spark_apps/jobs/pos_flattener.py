@@ -8,10 +8,11 @@ from typing import ClassVar
 import msgspec
 
 from smartshelf.contracts.events import Event, PosTransaction
-from smartshelf.contracts.rows import MirrorRow, PosHeader, PosLine, key_json
+from smartshelf.contracts.rows import PosHeader, PosLine
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.stage import Output, Scope, Stateless, Step
+from spark_apps.runtime.writing import row
 
 #: A receipt never changes.
 ONLY_VERSION = 1
@@ -32,11 +33,9 @@ class PosFlattener(Stateless):
 
 
 def _flat(receipt: PosTransaction, scope: Scope) -> list[Output]:
-    header = PosHeader(
-        epoch=scope.epoch,
-        version=ONLY_VERSION,
-        as_of_step=scope.as_of_step,
-        store_id=scope.store_id,
+    header = scope.row(
+        PosHeader,
+        ONLY_VERSION,
         transaction_id=receipt.transaction_id,
         customer_id=receipt.customer_id,
         till_id=receipt.till_id,
@@ -45,18 +44,7 @@ def _flat(receipt: PosTransaction, scope: Scope) -> list[Output]:
         total_amount=receipt.total_amount,
     )
     lines = [
-        PosLine(
-            epoch=scope.epoch,
-            version=ONLY_VERSION,
-            as_of_step=scope.as_of_step,
-            store_id=scope.store_id,
-            transaction_id=receipt.transaction_id,
-            **msgspec.structs.asdict(line),
-        )
+        scope.row(PosLine, ONLY_VERSION, transaction_id=receipt.transaction_id, **msgspec.structs.asdict(line))
         for line in receipt.items
     ]
-    return [_output("pos_headers", header), *(_output("pos_lines", line) for line in lines)]
-
-
-def _output(topic: str, row: MirrorRow) -> Output:
-    return Output(topic, key_json(type(row), row), msgspec.json.encode(row))
+    return [row("pos_headers", header), *(row("pos_lines", line) for line in lines)]

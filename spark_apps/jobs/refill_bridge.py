@@ -1,36 +1,101 @@
-"""The refill bridge: what has left the backroom is put on the shelf, L steps later (topic ``world_tasks``)."""
+"""The refill bridge: what has left the backroom is put on the shelf, L steps later (topic ``world_tasks``).
+
+What has not arrived yet is told as ``shelf_refill_pending``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from smartshelf.contracts.events import Event, WhOut
+import msgspec
+
+from smartshelf.contracts.events import Event, Refill, WhOut
+from smartshelf.contracts.ids import task_id
+from smartshelf.contracts.rows import RefillPending
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.stage import Output, Stateless, Step
-from spark_apps.runtime.writing import task
+from spark_apps.runtime.stage import Output, Step
+from spark_apps.runtime.writing import Deciding, gone, row, task
+
+TOPIC = "shelf_refill_pending"
+KIND = "refill"
 
 
-class RefillBridge(Stateless):
-    """Turns every ``wh_out`` into one refill task."""
+class State(msgspec.Struct):
+    #: Shelf -> its tasks that are not carried out, in the order in which they were given out.
+    pending: dict[str, list[RefillPending]] = {}
+
+
+class RefillBridge(Deciding[State]):
+    """Turns every ``wh_out`` into one refill task, and follows it until its units are on the shelf."""
 
     name: ClassVar = "refill_bridge"
-    facts: ClassVar = frozenset({"wh_events"})
+    facts: ClassVar = frozenset({"wh_events", "shelf_events"})
+    made: ClassVar = State
 
     def advance(
-        self, state: None, facts: Sequence[Event], config: StoreConfig, step: Step, books: Books
-    ) -> tuple[None, list[Output]]:
-        return None, [_refill(fact, step) for fact in facts if isinstance(fact, WhOut)]
+        self, state: State, facts: Sequence[Event], config: StoreConfig, step: Step, books: Books
+    ) -> tuple[State, list[Output]]:
+        outputs = [out for fact in facts if isinstance(fact, WhOut) for out in _send(state, fact, step)]
+        for fact in facts:
+            if isinstance(fact, Refill):
+                outputs += _arrive(state, fact, step)
+        return state, outputs
 
 
-def _refill(out: WhOut, step: Step) -> Output:
-    return task(
+def _send(state: State, out: WhOut, step: Step) -> list[Output]:
+    pending = RefillPending(
+        epoch=step.scope.epoch,
+        version=1,
+        as_of_step=step.k,
+        store_id=step.scope.store_id,
+        task_id=task_id(KIND, step.scope.store_id, out.event_id, 0, step.k),
+        shelf_id=out.shelf_id,
+        batch_code=out.batch_code,
+        plan_id=out.plan_id,
+        quantity=out.qty,
+        picked_at=out.timestamp,
+        due_at=out.due_ts,
+    )
+    state.pending.setdefault(out.shelf_id, []).append(pending)
+    asked = task(
         step,
-        "refill",
+        KIND,
         out.event_id,
         shelf_id=out.shelf_id,
         batch_code=out.batch_code,
         quantity=out.qty,
         plan_id=out.plan_id,
+    )
+    return [asked, row(TOPIC, pending)]
+
+
+def _arrive(state: State, refill: Refill, step: Step) -> list[Output]:
+    """Units of a lot are on the shelf: a refill names no task, so the oldest of the lot's tasks come first."""
+    outputs: list[Output] = []
+    left, waiting = refill.quantity, state.pending.pop(refill.shelf_id, [])
+    still: list[RefillPending] = []
+    for pending in waiting:
+        units = min(left, pending.quantity) if pending.batch_code == refill.batch_code else 0
+        left -= units
+        if units == pending.quantity:
+            outputs.append(gone(TOPIC, RefillPending, {"store_id": pending.store_id, "task_id": pending.task_id}))
+            continue
+        if units:
+            pending = _with(pending, pending.quantity - units, step)
+            outputs.append(row(TOPIC, pending))
+        still.append(pending)
+    if still:
+        state.pending[refill.shelf_id] = still
+    return outputs
+
+
+def _with(pending: RefillPending, quantity: int, step: Step) -> RefillPending:
+    return msgspec.structs.replace(
+        pending,
+        epoch=step.scope.epoch,
+        version=pending.version + 1,
+        as_of_step=step.k,
+        quantity=quantity,
     )

@@ -153,11 +153,9 @@ class _Desk:
                 continue
             self.state.plans[shelf_id] = Plan(
                 opened=self.step.k,
-                row=RestockPlan(
-                    epoch=self.step.scope.epoch,
+                row=self.step.scope.row(
+                    RestockPlan,
                     version=0,
-                    as_of_step=self.step.k,
-                    store_id=self.store_id,
                     plan_id=stable_id("plan", self.store_id, shelf_id, "restock", self.step.k),
                     shelf_id=shelf_id,
                     suggested_qty=proposal.qty,

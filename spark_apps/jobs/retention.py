@@ -1,5 +1,7 @@
 """Retention: deletes Kafka's records of months that were brought forward, when everybody has read them.
 
+And the files that ingests have joined, for readers' sake some minutes later: the next ingest may be far off.
+
 No query of its own: it looks every minute whether there is something to do. Killed at any moment, it finds the same
 again: deleting up to an offset twice changes nothing.
 """
@@ -8,6 +10,9 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
+
+from deltalake import DeltaTable
 
 from smartshelf.contracts.control import Offsets
 from smartshelf.contracts.render.connect import sink_name
@@ -28,6 +33,13 @@ GRACE = timedelta(hours=6)
 #: Topics that no stage reads are cut by time: so long (real ms) before the first tick that stays. A bridge that is
 #: behind may append a step's facts that much before its tick.
 MARGIN_MS = 60_000
+
+
+def sweep(root: Path) -> None:
+    """Delete the files of ingest's tables that no version of the last minutes needs; an ingest may be at work."""
+    for path in sorted(root.glob("*/ingest/*")):
+        if DeltaTable.is_deltatable(str(path)):
+            delta.vacuum(DeltaTable(str(path)))
 
 
 class Retention:

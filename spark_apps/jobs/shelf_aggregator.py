@@ -13,8 +13,9 @@ import msgspec
 from smartshelf.contracts import events as e
 from smartshelf.contracts.commands import Asked, CountShelf
 from smartshelf.contracts.ledger import Place
-from smartshelf.contracts.rows import ShelfState, key_json
+from smartshelf.contracts.rows import ShelfState
 from smartshelf.domain.shelf import MILLIGRAMS, ShelfBook, moment
+from spark_apps.runtime import writing
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.rows import changed
@@ -86,16 +87,13 @@ def _expected(books: Books, count: CountShelf) -> int | None:
 
 def _row(book: ShelfBook, row: int, config: StoreConfig, scope: Scope) -> Output:
     shelf_id = book.shelf_ids[row]
-    key = key_json(ShelfState, {"store_id": scope.store_id, "shelf_id": shelf_id})
     profile = config.profiles.get(shelf_id)
     if profile is None:
-        return Output(TOPIC, key, None)
+        return writing.gone(TOPIC, ShelfState, {"store_id": scope.store_id, "shelf_id": shelf_id})
     balances = book.balances[row]
-    state = ShelfState(
-        epoch=scope.epoch,
-        version=int(book.version[row]),
-        as_of_step=scope.as_of_step,
-        store_id=scope.store_id,
+    state = scope.row(
+        ShelfState,
+        int(book.version[row]),
         shelf_id=shelf_id,
         category=profile.category,
         subcategory=profile.subcategory,
@@ -106,4 +104,4 @@ def _row(book: ShelfBook, row: int, config: StoreConfig, scope: Scope) -> Output
         on_the_way=int(balances[Place.ON_THE_WAY]),
         last_update_ts=moment(int(book.updated[row])),
     )
-    return Output(TOPIC, key, msgspec.json.encode(state))
+    return writing.row(TOPIC, state)

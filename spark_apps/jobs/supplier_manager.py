@@ -7,9 +7,9 @@
 | the delivery (settings DELIVERY_*) | the first ``wh_in`` of an order closes it, short or not, and makes its receipt |
 | two days after that | an order that brought nothing is canceled; if it comes after all, it is received |
 
-Of a person, the model and the rule the first one counts that has said anything about a shelf. A person may order, take
-that back, or cancel a plan until its cutoff. A plan that was canceled
-before its cutoff comes back under its own id when it is needed again: there never are two for a shelf and cutoff.
+A person's word counts over the model's, and the model's over the rule's. A person may order, take that back, or cancel
+a plan until its cutoff. A plan that was canceled before its cutoff comes back under its own id when it is needed again:
+there are never two for a shelf and a cutoff.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ PLANS, ORDERS, RECEIPTS, PROPOSALS = (
 PRECEDENCE: tuple[ProposedBy, ...] = ("person", "model", "rule")
 #: An order that has not come so long after its delivery is given up.
 GIVEN_UP_AFTER = timedelta(days=2)
+#: A receipt never changes.
+ONLY_VERSION = 1
 
 
 class Wish(msgspec.Struct, array_like=True):
@@ -219,11 +221,9 @@ class Desk:
 
     def _told(self, shelf_id: str, quantity: int, why: str) -> Output:
         version = self.state.asked[shelf_id] = self.state.asked.get(shelf_id, 0) + 1
-        proposal = OrderProposal(
-            epoch=self.step.scope.epoch,
-            version=version,
-            as_of_step=self.step.k,
-            store_id=self.store_id,
+        proposal = self.step.scope.row(
+            OrderProposal,
+            version,
             shelf_id=shelf_id,
             cutoff_ts=moment(self.state.cutoff),
             source="person",
@@ -323,11 +323,9 @@ class Desk:
         plan.status, plan.received = "completed", delivery.qty
         plan.wish = msgspec.structs.replace(plan.wish, why=f"{delivery.qty} of {plan.qty} units ordered have arrived.")
         self._close(plan)
-        receipt = SupplierReceipt(
-            epoch=self.step.scope.epoch,
-            version=1,
-            as_of_step=self.step.k,
-            store_id=self.store_id,
+        receipt = self.step.scope.row(
+            SupplierReceipt,
+            ONLY_VERSION,
             receipt_id=receipt_id(plan.order_id, 1),
             order_id=plan.order_id,
             shelf_id=plan.shelf_id,
@@ -365,11 +363,9 @@ class Desk:
 
     def _tell(self, plan: Plan) -> Output:
         plan.version += 1
-        told = SupplierPlan(
-            epoch=self.step.scope.epoch,
-            version=plan.version,
-            as_of_step=self.step.k,
-            store_id=self.store_id,
+        told = self.step.scope.row(
+            SupplierPlan,
+            plan.version,
             supplier_plan_id=plan.plan_id,
             shelf_id=plan.shelf_id,
             suggested_qty=plan.qty,
@@ -390,11 +386,9 @@ class Desk:
 
     def _tell_order(self, plan: Plan) -> Output:
         plan.order_version += 1
-        told = SupplierOrder(
-            epoch=self.step.scope.epoch,
-            version=plan.order_version,
-            as_of_step=self.step.k,
-            store_id=self.store_id,
+        told = self.step.scope.row(
+            SupplierOrder,
+            plan.order_version,
             order_id=plan.order_id,
             supplier_id=plan.supplier_id,
             supplier_plan_id=plan.plan_id,

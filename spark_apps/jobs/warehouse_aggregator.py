@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
-
 from smartshelf.contracts.ledger import Place
-from smartshelf.contracts.rows import WhState, key_json
+from smartshelf.contracts.rows import WhState
 from smartshelf.domain.shelf import ShelfBook, moment
+from spark_apps.runtime import writing
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.rows import changed
 from spark_apps.runtime.stage import Output, Scope, Stateless, View
@@ -33,15 +32,12 @@ class WarehouseAggregator(Stateless):
 
 def _row(book: ShelfBook, row: int, config: StoreConfig, scope: Scope) -> Output:
     shelf_id = book.shelf_ids[row]
-    key = key_json(WhState, {"store_id": scope.store_id, "shelf_id": shelf_id})
     profile = config.profiles.get(shelf_id)
     if profile is None:
-        return Output(TOPIC, key, None)
-    state = WhState(
-        epoch=scope.epoch,
-        version=int(book.wh_version[row]),
-        as_of_step=scope.as_of_step,
-        store_id=scope.store_id,
+        return writing.gone(TOPIC, WhState, {"store_id": scope.store_id, "shelf_id": shelf_id})
+    state = scope.row(
+        WhState,
+        int(book.wh_version[row]),
         shelf_id=shelf_id,
         category=profile.category,
         subcategory=profile.subcategory,
@@ -51,4 +47,4 @@ def _row(book: ShelfBook, row: int, config: StoreConfig, scope: Scope) -> Output
         on_order_qty=int(book.on_order[row]),
         last_update_ts=moment(int(book.wh_updated[row])),
     )
-    return Output(TOPIC, key, msgspec.json.encode(state))
+    return writing.row(TOPIC, state)

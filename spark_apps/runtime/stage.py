@@ -12,10 +12,12 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from smartshelf.contracts.events import Event
+from smartshelf.contracts.rows import MirrorRow
 from spark_apps.runtime.books import TOPICS, Books
 from spark_apps.runtime.config import CONFIGURATION, StoreConfig
 
 S = TypeVar("S")
+R = TypeVar("R", bound=MirrorRow)
 TICKS = "sim_ticks"
 
 
@@ -34,6 +36,11 @@ class Scope:
     store_id: str
     epoch: int
     as_of_step: int
+
+    def row(self, kind: type[R], version: int, **content: Any) -> R:
+        """A row of ``kind``: this scope, its version, and the fields that are its own."""
+        content["store_id"] = self.store_id
+        return kind(epoch=self.epoch, version=version, as_of_step=self.as_of_step, **content)
 
 
 class Step(NamedTuple):

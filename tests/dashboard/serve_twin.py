@@ -12,13 +12,13 @@ from streamlit.web import cli
 
 from dashboard import queries
 from smartshelf.settings import CHECKOUT
-from tests.dashboard.twin import TwinClock, TwinStore, twin_feed
+from tests.dashboard.twin import TwinClock, TwinStore, lively, twin_feed
 
 
 def main() -> None:
     """Serve until interrupted."""
     port, minutes = sys.argv[1], float((*sys.argv[2:], "450")[0])
-    store = TwinStore(TwinClock(time.monotonic))
+    store = lively(TwinStore(TwinClock(time.monotonic)))
     store.control.pass_time(minutes)
     queries.use(twin_feed(store))
     sys.argv[1:] = [

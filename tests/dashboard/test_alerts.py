@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -70,6 +71,24 @@ def test_a_command_that_cannot_be_entered_is_a_sentence(
     app.button(key="dismiss_alert-shelf_alerts-0").click().run()
     assert not app.exception
     assert [toast.value for toast in app.toast] == ["Postgres does not answer. Nothing was changed."]
+
+
+def test_an_inbox_that_is_only_filtered_does_not_say_that_all_is_well(
+    open_page: Open, shelves: tuple[str, str]
+) -> None:
+    app = open_page("alerts")
+    app.get("button_group")[1].set_value(["warning"]).run()
+    assert not app.success
+    assert app.info[0].value == "No alert passes these filters."
+
+
+def test_a_command_that_waits_for_long_is_told(
+    open_page: Open, shelves: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.asking.PATIENCE", timedelta(seconds=-1))
+    app = open_page("alerts")
+    app.button(key="ack_alert-shelf_alerts-0").click().run()
+    assert "The store has not answered yet" in app.info[0].value
 
 
 def test_an_inbox_without_alerts_says_so(open_page: Open) -> None:

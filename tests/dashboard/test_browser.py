@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from smartshelf.service import wait_for
 from smartshelf.settings import CHECKOUT
-from tests.dashboard.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
+from tests.browser import DESKTOP, PATIENCE, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -47,18 +47,25 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_all_shelves_are_drawn_and_nothing_scrolls_sideways(browser: Browser, url: str, size: dict[str, int]) -> None:
-    store = StorePage(browser, url, size)
-    assert store.shelves.count() == 1142
-    assert store.drawn_inside() == 1142
-    assert not store.scrolls_sideways()
-    assert store.foreign == []
+    StorePage(browser, url, size).expect_the_whole_floor()
 
 
-@pytest.mark.parametrize("page", ["shelves", "pipeline"])
-def test_the_other_pages_open_by_their_address_and_fit_a_phone(browser: Browser, url: str, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "shows"),
+    [
+        ("shelves", "[data-testid=stDataFrame]"),
+        ("alerts", "[data-testid=stAlert]"),
+        ("orders", "[data-testid=stDataFrame]"),
+        ("availability", "[data-testid=stVegaLiteChart] svg"),
+        ("pipeline", ".shelf-cards"),
+    ],
+)
+def test_the_other_pages_open_by_their_address_and_fit_a_phone(
+    browser: Browser, url: str, page: str, shows: str
+) -> None:
     opened = browser.new_page(viewport=PHONE)
     opened.goto(f"{url}/{page}")
-    expect(opened.locator(".shelf-cards, [data-testid=stDataFrame]")).to_be_visible(timeout=60_000)
+    expect(opened.locator(shows).first).to_be_visible(timeout=60_000)
     assert opened.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
 
 
@@ -144,3 +151,18 @@ def test_fast_forward_goes_to_the_moment_that_was_typed(browser: Browser, url: s
     store.press("Go")
     store.wait_for_state("Paused")
     assert store.time.endswith(":00")
+
+
+def test_a_plan_that_was_chosen_stays_chosen_through_refreshes(browser: Browser, url: str) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(f"{url}/orders")
+    choice = page.get_by_role("combobox", name="Restock plan to cancel")
+    choice.click(timeout=60_000)
+    page.get_by_role("option").nth(2).click()
+    cancel = page.get_by_role("button", name="Cancel plan").first
+    expect(cancel).to_be_enabled()
+    time = page.locator("[data-figure=time]")
+    before = time.inner_text()
+    page.get_by_role("radio", name="600×").click()
+    expect(time).not_to_have_text(before, timeout=PATIENCE)
+    expect(cancel).to_be_enabled()

@@ -9,10 +9,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
 from smartshelf.settings import CHECKOUT, load
-from tests.dashboard.twin import TwinStore
+from tests.dashboard.twin import TwinStore, lively, twin_settings
 
 Open = Callable[..., AppTest]
-PAGES = [None, "shelves", "alerts", "pipeline"]
+PAGES = [None, "shelves", "alerts", "orders", "availability", "pipeline"]
 
 
 def html(app: AppTest) -> str:
@@ -33,11 +33,12 @@ def test_a_page_runs(open_page: Open, page: str | None) -> None:
 def test_a_page_shows_last_known_values_when_every_source_is_down(
     open_page: Open, store: TwinStore, page: str | None
 ) -> None:
+    lively(store)
     app = open_page(page)
     store.problem, store.control.problem = "Postgres does not answer", "Redis does not answer"
     app.run()
     assert not app.exception
-    everything = html(app) + "".join(caption.value for caption in app.caption)
+    everything = html(app) + "".join(warning.value for warning in app.warning)
     assert "Postgres does not answer" in everything
     assert "ast known values" in everything
     assert "07:00" in everything
@@ -49,6 +50,7 @@ def test_a_page_runs_before_any_source_has_ever_answered(open_page: Open, store:
     app = open_page(page)
     assert not app.exception
     assert "The clock has not started yet" in html(app)
+    assert "Nothing known yet" in html(app) + "".join(warning.value for warning in app.warning)
 
 
 def test_an_empty_store_says_what_to_wait_for(open_page: Open, store: TwinStore) -> None:
@@ -116,6 +118,14 @@ def test_the_moment_offered_is_kept_until_it_has_passed(open_page: Open, store: 
     assert renewed > offered
     app.button(key="go").click().run()
     assert store.control.orders == [f"advance {renewed:%Y-%m-%dT%H:%M}"]
+
+
+def test_the_calendar_of_the_settings_is_offered(open_page: Open, store: TwinStore) -> None:
+    open_page()
+    feed = queries.feed()
+    feed.config = twin_settings(CUTOFF_HOUR="9")
+    app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=20).run()
+    assert app.button(key="next_cutoff").label == "Next supplier cutoff · Thu 09:00"
 
 
 def test_an_order_the_clock_refuses_is_told(open_page: Open, store: TwinStore) -> None:

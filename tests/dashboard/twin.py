@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from dashboard.business import AisleHour, Order, Receipt, RestockPlan, ServiceLevel, SupplierPlan, Supply, Waste
 from dashboard.queries import Feed, Profile, Profiles, ShelfRow, StoreState, catalogue_profiles
 from simulated_time.store import Hold, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -99,6 +100,8 @@ class TwinStore:
         self.ready = True
         self.reads = 0
         self.inbox: dict[str, OpenAlert] = {}
+        self.supplied = Supply()
+        self.served: ServiceLevel | None = None
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
         self.answers: dict[str, Answer] = {}
         self._habits = {shelf_id: self._habit(shelf_id) for shelf_id in self.products[stores[0]]}
@@ -129,6 +132,14 @@ class TwinStore:
     def alerts(self, store_id: str) -> list[OpenAlert]:
         self._fail()
         return [alert for alert in self.inbox.values() if alert.store_id == store_id]
+
+    def supply(self, store_id: str) -> Supply:
+        self._fail()
+        return self.supplied
+
+    def service_level(self, store_id: str, since: date) -> ServiceLevel:
+        self._fail()
+        return self.served or ServiceLevel(since)
 
     def ask(self, store_id: str, who: str, what: Mapping[str, Any]) -> str:
         self._fail()
@@ -182,6 +193,78 @@ class TwinStore:
     def _fail(self) -> None:
         if self.problem:
             raise Unavailable(self.problem)
+
+
+def lively(store: TwinStore) -> TwinStore:
+    """The store with a few plans, orders, receipts, availability and waste, for tests and for the eye."""
+    products = list(store.products["S01"].values())
+    shelves = products[:: len(products) // 40]
+    cutoff, delivery = START.replace(day=4, hour=12), START.replace(day=5, hour=8)
+    store.supplied = Supply(
+        tuple(
+            RestockPlan(
+                f"restock-{number}",
+                each.shelf_id,
+                each.item_name,
+                each.aisle,
+                30,
+                10 * (number % 3),
+                "issued",
+                f"{10 * (number % 3)} of 30 units are taken from the backroom; the rest follows when stock arrives.",
+                START,
+            )
+            for number, each in enumerate(shelves[:12])
+        ),
+        tuple(
+            SupplierPlan(
+                f"plan-{number}",
+                each.shelf_id,
+                each.item_name,
+                each.supplier_id,
+                60,
+                72.0,
+                "rule",
+                cutoff,
+                delivery,
+                "On hand and on order, less what is reserved, are 40 units; the reorder point is 44: order 60.",
+            )
+            for number, each in enumerate(shelves[:20])
+        ),
+        tuple(
+            Order(
+                f"order-{number}",
+                each.shelf_id,
+                each.item_name,
+                each.supplier_id,
+                48,
+                61.5,
+                START + timedelta(hours=25),
+            )
+            for number, each in enumerate(shelves[20:])
+        ),
+        tuple(
+            Receipt(
+                f"receipt-{number}",
+                each.shelf_id,
+                each.item_name,
+                each.supplier_id,
+                f"{each.shelf_id}-0a1b2c3d-1",
+                48,
+                48 - 3 * (number == 0),
+                date(2026, 2, 1),
+                START.replace(hour=8),
+            )
+            for number, each in enumerate(shelves[:8])
+        ),
+    )
+    aisles = sorted({each.aisle for each in products})
+    store.served = ServiceLevel(
+        START.date(),
+        tuple(AisleHour(aisle, hour, 2400, 7 * aisle * max(0, hour - 12)) for aisle in aisles for hour in range(7, 21)),
+        (Waste("MEAT", "expired", "store", 41, 143.5), Waste("FISH", "expired", "warehouse", 12, 96.0)),
+        6183,
+    )
+    return store
 
 
 def twin_feed(store: TwinStore | None = None, **settings: str) -> Feed:

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from smartshelf.settings import CHECKOUT
+from tests.integration.servers import eventually
 
 pytestmark = [pytest.mark.servers]
 
@@ -75,16 +75,6 @@ class Store:
 
     def now(self) -> str:
         return str(self.report("clock", "status")["now"])
-
-
-def eventually(condition: Callable[[], Any], what: str, timeout: float = 90) -> Any:
-    """Wait for a condition with a deadline; returns what it returned."""
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {timeout:.0f} s for {what}")
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture(scope="session")

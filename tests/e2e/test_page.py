@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
+from tests.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
 from tests.e2e.conftest import Store
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -23,10 +23,7 @@ def url(store: Store) -> Iterator[str]:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_all_shelves_are_drawn_with_their_stock(browser: Browser, url: str, size: dict[str, int]) -> None:
-    store = StorePage(browser, url, size)
-    assert store.drawn_inside() == 1142
-    assert not store.scrolls_sideways()
-    assert store.foreign == []
+    StorePage(browser, url, size).expect_the_whole_floor()
 
 
 def test_stock_falls_as_shoppers_take_products(browser: Browser, url: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from smartshelf.io import postgres
 from smartshelf.settings import load
-from tests.e2e.conftest import Store, eventually
+from tests.e2e.conftest import Store
+from tests.integration.servers import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 

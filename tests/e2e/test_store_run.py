@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Store, eventually
+from tests.e2e.conftest import Store
+from tests.integration.servers import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
 

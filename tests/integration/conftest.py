@@ -9,19 +9,14 @@ import pytest
 from smartshelf.init.__main__ import ensure_database, ensure_topics, load_reference
 from smartshelf.io import connect
 from smartshelf.service import Service
-from tests.integration.servers import Servers, eventually
+from tests.integration.servers import Servers, eventually, running
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Redis, Kafka and Postgres, running and empty."""
-    servers = Servers(tmp_path_factory.mktemp("real servers"))
-    try:
-        servers.run("up", "--only", "redis,kafka,postgres")
+    with running(tmp_path_factory.mktemp("real servers"), "redis", "kafka", "postgres") as servers:
         yield servers
-    finally:
-        servers.run("down")
-        servers.run("reset", "--yes")
 
 
 @pytest.fixture(scope="session")

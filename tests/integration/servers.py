@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,19 @@ class Servers:
         ).stdout
 
 
-def eventually(condition: Callable[[], Any], what: str, timeout: float = 60) -> Any:
+@contextmanager
+def running(folder: Path, *names: str) -> Iterator[Servers]:
+    """These servers alone; nothing is left of them afterwards, however it ends."""
+    servers = Servers(folder)
+    try:
+        servers.run("up", "--only", ",".join(names))
+        yield servers
+    finally:
+        servers.run("down")
+        servers.run("reset", "--yes")
+
+
+def eventually(condition: Callable[[], Any], what: str, timeout: float = 90) -> Any:
     """Wait for a condition with a deadline (real seconds); returns what it returned."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):

@@ -21,7 +21,7 @@ from smartshelf.contracts.rows import ShelfPolicy, ShelfProfile
 from smartshelf.contracts.types import encode
 from smartshelf.io import kafka
 from tests.integration.bridge_store import STORES, BridgeStore, at, event, kill, pause_before_kill
-from tests.integration.servers import Servers, eventually
+from tests.integration.servers import Servers, eventually, running
 
 pytestmark = pytest.mark.servers
 
@@ -34,11 +34,9 @@ OUTAGE = float(os.environ.get("BRIDGE_OUTAGE_SECONDS", "20"))
 @pytest.fixture(scope="module")
 def bridge_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Redis and Kafka of our own: these tests stop them and take their data away."""
-    servers = Servers(tmp_path_factory.mktemp("bridge servers"))
-    servers.run("up", "--only", "redis,kafka")
-    kafka.ensure_topics(servers.config.kafka_bootstrap, fact_partitions=2)
-    yield servers
-    servers.run("down")
+    with running(tmp_path_factory.mktemp("bridge servers"), "redis", "kafka") as servers:
+        kafka.ensure_topics(servers.config.kafka_bootstrap, fact_partitions=2)
+        yield servers
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from smartshelf.errors import BadInput, Unavailable
 from smartshelf.io import redis_stream
 from smartshelf.io.step_save import UNBORN, read_position, save
 from smartshelf.settings import CHECKOUT
-from tests.integration.servers import Servers, eventually
+from tests.integration.servers import Servers, eventually, running
 
 pytestmark = pytest.mark.servers
 
@@ -134,11 +134,8 @@ class Store:
 
 @pytest.fixture(scope="module")
 def redis_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    servers = Servers(tmp_path_factory.mktemp("clock"))
-    servers.run("up", "--only", "redis")
-    yield servers
-    servers.run("down")
-    servers.run("reset", "--yes")
+    with running(tmp_path_factory.mktemp("clock"), "redis") as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ import redis
 
 from data.build import Order, build
 from producers import replay
-from producers.memory import MemoryStore
 from producers.service import Brake
 from producers.truth import shelves_of_the_world
 from smartshelf.contracts import events as e
@@ -35,6 +34,7 @@ from smartshelf.io.kafka import TransactionalWriter
 from smartshelf.service import Service
 from smartshelf.settings import CHECKOUT, Settings, load
 from tests.integration.servers import Servers, eventually
+from tests.memory import MemoryStore
 from tests.worlds import START, STEP, fact
 
 pytestmark = pytest.mark.servers

@@ -1,13 +1,15 @@
-"""The example queries, the star schema and the ledger of lots on a simulated week, as an analyst sees them."""
+"""The example queries, those of the page, the star schema and the ledger of lots, on a simulated week."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from dashboard.queries import ServerSource
 from data.build import Order, build
 from smartshelf.contracts.stages import STAGES
 from smartshelf.facts.files import Folder
@@ -73,6 +75,25 @@ def test_an_example_query_answers_the_analyst_within_a_second(week: Settings, pa
     assert took[-1] < 1
     if NEEDS.get(path.stem, STAGES[0]) in STAGES:
         assert rows
+
+
+def test_the_page_reads_plans_orders_availability_and_waste(week: Settings) -> None:
+    source = ServerSource(week)
+    supply = source.supply("S01")
+    assert supply.restock
+    assert {plan.cutoff_ts.isoformat() for plan in supply.plans} <= {"2026-01-11T12:00:00+00:00"}
+    assert {order.expected_delivery_ts.isoformat() for order in supply.orders} == {"2026-01-09T08:00:00+00:00"}
+    assert {receipt.received_ts.date().isoformat() for receipt in supply.receipts} >= {"2026-01-07"}
+    assert all(line.item_name != line.shelf_id for line in (*supply.restock, *supply.plans, *supply.orders))
+    assert sum(order.cost for order in supply.orders) > 0
+
+    last_days = source.service_level("S01", date(2026, 1, 7))
+    (sold,) = ask(week, "select sum(quantity) from ops.pos_transaction_items")[0]
+    assert 0 < last_days.sold < sold
+    assert {row.hour for row in last_days.hours} == set(range(7, 22))
+    assert len(last_days.hours) == 29 * 15
+    assert sum(row.units for row in last_days.waste) > 0
+    assert not source.service_level("S01", date(2027, 1, 1)).hours
 
 
 def test_there_is_an_index_of_the_questions() -> None:

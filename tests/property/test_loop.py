@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Task
 from smartshelf.contracts.ledger import Place
-from smartshelf.contracts.rows import Alert, DailyDiscount, RestockPlan
+from smartshelf.contracts.rows import Alert, DailyDiscount, RefillPending, RestockPlan
 from spark_apps.jobs.daily_discounts import DailyDiscounts
 from spark_apps.jobs.expired_removal import ExpiredRemoval
 from spark_apps.jobs.refill_bridge import RefillBridge
@@ -21,7 +21,7 @@ from tests.loop import Loop
 from tests.worlds import small_body
 
 STAGES = (ShelfAlerts(), RestockManager(), RefillBridge(), DailyDiscounts(), ExpiredRemoval(), Shrink())
-DECIDED = (Alert, RestockPlan, DailyDiscount, Task, e.Event)
+DECIDED = (Alert, RestockPlan, RefillPending, DailyDiscount, Task, e.Event)
 seeds = st.integers(0, 2**32)
 
 
@@ -77,6 +77,20 @@ def test_what_leaves_the_backroom_reaches_its_shelf_once_and_no_shelf_has_two_op
         if plan.status in ("completed", "canceled"):
             del open_plan[plan.shelf_id]
         assert plan.picked_qty <= plan.suggested_qty
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_what_is_pending_is_what_is_on_the_way_at_every_step(seed: int) -> None:
+    loop, seen = lived(seed, 1), 0
+    for step in range(2, 400):
+        book = loop.live(step).books.shelves
+        pending = Counter[str]()
+        for task in loop.pending():
+            pending[task.shelf_id] += task.quantity
+        assert pending == Counter({s: int(book.balances[row, Place.ON_THE_WAY]) for s, row in book.row_of.items()})
+        seen += pending.total()
+    assert seen
 
 
 @settings(max_examples=4, deadline=None)

@@ -21,6 +21,7 @@ from spark_apps.jobs.restock_manager import RestockManager
 from spark_apps.jobs.shelf_alerts import ShelfAlerts
 from spark_apps.jobs.supplier_manager import SupplierManager
 from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
+from spark_apps.tables import MIRRORED
 from tests.loop import Loop
 from tests.worlds import small_body
 
@@ -62,6 +63,7 @@ def test_plans_live_forward_and_every_unit_ordered_is_received_or_outstanding(
 ) -> None:
     loop = lived(seed, scenarios=scenario)
     there_is_one_plan_for_a_shelf_and_cutoff(loop)
+    no_row_of_history_changes_its_date(loop)
     the_books_tell_of_every_unit_ordered(loop)
 
 
@@ -86,6 +88,18 @@ def there_is_one_plan_for_a_shelf_and_cutoff(loop: Loop) -> None:
             # What was proposed in the last minute is heard in the step that ends at the cutoff, before plans go out.
             assert plan.updated_at <= plan.cutoff_ts
         last[plan.supplier_plan_id] = plan
+
+
+def no_row_of_history_changes_its_date(loop: Loop) -> None:
+    """A mirror looks for a row only among those of its date."""
+    seen = 0
+    for table in MIRRORED:
+        dates: dict[tuple[str, ...], datetime] = {}
+        for row in loop.sent(table.row) if table.dated else ():
+            key = tuple(getattr(row, name) for name in table.row.primary_key)
+            assert dates.setdefault(key, getattr(row, table.dated)) == getattr(row, table.dated)
+        seen += bool(dates)
+    assert seen
 
 
 def the_books_tell_of_every_unit_ordered(loop: Loop) -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.memory import MemoryStore
 from producers.scenarios import SCENARIOS
 from smartshelf.contracts import events as e
 from smartshelf.contracts.ledger import Place
 from smartshelf.domain.ledger import movements
+from tests.memory import MemoryStore
 from tests.worlds import (
     DAY_STEPS,
     START,

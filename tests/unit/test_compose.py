@@ -134,6 +134,11 @@ def test_every_role_has_a_password() -> None:
     assert given["POSTGRES_PASSWORD"] == given["SMARTSHELF_POSTGRES_OWNER_PASSWORD"]
 
 
+def test_only_services_that_talk_to_postgres_know_its_passwords() -> None:
+    given = {name for name, service in ALL.items() if service.get("env_file")}
+    assert given == {"postgres", "init", "connect", "training-service", "dashboard"}
+
+
 def test_no_image_runs_as_root() -> None:
     dockerfile = (CHECKOUT / "conf" / "docker" / "Dockerfile").read_text()
     for target in {str(service["build"]["target"]) for service in SERVICES.values() if "build" in service}:
@@ -141,6 +146,14 @@ def test_no_image_runs_as_root() -> None:
         # The official images start as root, but for the broker's.
         own = "appuser" if target == "kafka" else "root"
         assert [own, *re.findall(r"^USER (\S+)", stage, re.MULTILINE)][-1] != "root", target
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_service_has_or_can_gain_a_privilege(name: str) -> None:
+    assert ALL[name]["cap_drop"] == ["ALL"]
+    assert ALL[name]["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in ALL[name]
+    assert "cap_add" not in ALL[name]
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)

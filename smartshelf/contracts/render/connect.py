@@ -24,7 +24,7 @@ PREFIX = "pg"
 HEARTBEAT_TABLE = "config.debezium_heartbeat"
 DEAD_LETTERS = "dead_letters_connect"
 
-#: Times, dates, ids and amounts go as text: with ``stringtype=unspecified`` Postgres itself parses and checks them.
+#: Times, dates, uuids and JSON go as text: with ``stringtype=unspecified`` Postgres itself parses and checks them.
 _TYPES = {
     "text": "string",
     "uuid": "string",

@@ -19,8 +19,3 @@ def test_availability_is_the_share_of_open_time_with_stock() -> None:
 
 def test_minutes_add_up_by_aisle() -> None:
     assert availability.by_group(np.array([5.0, 7.0, 1.0]), np.array([1, 0, 1]), 3).tolist() == [7, 6, 0]
-
-
-def test_the_share_of_shelf_days_counts_days_not_minutes() -> None:
-    assert availability.without_stockout(np.array([True, False, False, False])) == 0.75
-    assert availability.without_stockout(np.array([], dtype=bool)) == 1.0

@@ -33,7 +33,3 @@ def test_near_expiry_is_the_policys_days_but_at_most_a_quarter_of_the_life_and_a
 def test_only_lots_with_units_that_are_not_expired_yet_are_nearly_expired() -> None:
     left, units = np.array([-1, 0, 3, 4, 2]), np.array([5, 5, 5, 5, 0])
     assert fefo.is_near_expiry(left, 3, units).tolist() == [False, True, True, False, False]
-
-
-def test_a_lot_leaves_the_day_after_its_expiry_date() -> None:
-    assert fefo.is_expired(np.array([1, 0, -1, -1]), np.array([5, 5, 5, 0])).tolist() == [False, False, True, False]

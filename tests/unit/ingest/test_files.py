@@ -106,13 +106,13 @@ def test_json_is_read_in_pieces_and_numbers_stay_as_they_stand(tmp_path: Path) -
 def test_a_json_record_that_is_no_flat_object_is_told_by_its_number(tmp_path: Path) -> None:
     (piece,) = read(tmp_path / "a.json", '[{"store_id":"S01"}, 7, {"qty":[1]}]')
     assert [(each.line, each.reason) for each in piece.broken] == [
-        (2, "is no JSON object"),
-        (3, "qty is no plain value"),
+        (2, "is not a JSON object"),
+        (3, "qty is not a plain value"),
     ]
 
 
 def test_broken_json_is_told_by_its_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="line 2 is no JSON"):
+    with pytest.raises(BadInput, match="line 2 is not JSON"):
         read(tmp_path / "a.json", '{"qty": 1}\n{"qty": }\n')
     with pytest.raises(BadInput, match="ends in line 1 within its array"):
         read(tmp_path / "a.json", '[{"qty": 1}, ')
@@ -132,7 +132,7 @@ def test_what_is_no_readable_text_is_refused(tmp_path: Path) -> None:
         "a.csv": (b"", "is empty"),
         "b.csv": (b"\x7fELF\x02\x01\x00\x00junk", "line 1 has a NUL byte"),
         "c.csv.gz": (gzip.compress(CSV.encode() * 100)[:-20], "ends in the middle"),
-        "d.csv.gz": (CSV.encode(), "is no gzip file"),
+        "d.csv.gz": (CSV.encode(), "is not a gzip file"),
     }
     for name, (content, told) in cases.items():
         with pytest.raises(BadInput, match=told):

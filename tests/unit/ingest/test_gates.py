@@ -155,6 +155,21 @@ def test_a_decimal_comma_is_read_when_it_is_declared() -> None:
     assert judged.rows["unit_price"].to_pylist() == [1234.5]
 
 
+@pytest.mark.parametrize(("kind", "row", "field"), [("sales", SALE, "unit_price"), ("deliveries", DELIVERY, "qty")])
+@pytest.mark.parametrize("text", ["1.5", "5.0", "1.23", "12.34,5"])
+def test_a_decimal_point_where_a_comma_is_declared_is_refused_and_not_ten_times_the_number(
+    kind: str, row: dict[str, str], field: str, text: str
+) -> None:
+    (found,) = judge(kind, row | {field: text}, decimal=",").anomalies
+    assert (found.gate, found.field) == ("shape", field)
+    assert "decimal comma" in found.reason
+
+
+def test_a_number_beyond_all_numbers_is_none() -> None:
+    (found,) = judge("deliveries", DELIVERY | {"transport_kwh": "1e400"}).anomalies
+    assert (found.gate, found.field) == ("shape", "transport_kwh")
+
+
 def test_bounds_come_from_the_contracts() -> None:
     qty, weight = column(WhIn, "qty"), column(ShelfProfile, "item_weight")
     assert (qty.kind, qty.required, qty.low, qty.high) == ("whole number", True, 1, 10_000)

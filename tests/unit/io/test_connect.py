@@ -24,20 +24,15 @@ def entry(state: str, *tasks: str) -> dict[str, Any]:
 
 
 class Worker:
-    """Answers as Connect's REST interface does, and remembers what it was asked."""
+    """Answers as Connect's REST interface does."""
 
     def __init__(self) -> None:
         self.connectors: dict[str, Any] = {}
-        self.posted: list[str] = []
         worker = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.answer(json.dumps(worker.connectors).encode())
-
-            def do_POST(self) -> None:
-                worker.posted.append(self.path)
-                self.answer(b"{}")
 
             def answer(self, body: bytes) -> None:
                 self.send_response(200)
@@ -75,12 +70,6 @@ def test_what_is_missing_taskless_or_failed_is_told(worker: Worker) -> None:
         "connector c is not there",
         "connector d is PAUSED, its task PAUSED",
     ]
-
-
-def test_only_what_failed_is_restarted(worker: Worker) -> None:
-    worker.connectors = {"a": entry("RUNNING", "FAILED"), "b": entry("RUNNING", "RUNNING"), "c": entry("FAILED")}
-    assert connect.restart_failed(worker.url) == ["a", "c"]
-    assert worker.posted == [f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true" for name in ("a", "c")]
 
 
 def test_a_worker_that_is_not_there_is_told_in_a_sentence() -> None:

@@ -105,3 +105,10 @@ def test_a_fenced_writer_says_so(writer_of: Callable[..., TransactionalWriter]) 
     with pytest.raises(Fenced, match="no longer accepts"):
         writer_of(producer).transaction(lambda _: None)
     assert "abort" not in producer.calls
+
+
+def test_a_broker_that_does_not_answer_is_told_in_words_with_where_to_look() -> None:
+    failed = KafkaException(KafkaError(KafkaError._TRANSPORT, "Failed to get metadata"))
+    assert str(kafka.away(failed)) == (
+        "Kafka does not answer. Found: 'Failed to get metadata'. Is the store up? See `smartshelf status`."
+    )

@@ -10,11 +10,11 @@ import pytest
 
 from producers import body as bodies
 from producers import replay
-from producers.memory import MemoryStore
 from producers.replay import Columns, Reading, read_feed, read_mapping
 from smartshelf.contracts import events as e
 from smartshelf.errors import BadInput
 from smartshelf.settings import CHECKOUT
+from tests.memory import MemoryStore
 from tests.worlds import DAY_STEPS, START, STEP, facts_of, lived, log_of, opened
 
 LONG = Reading(columns=Columns(sales="units", hour="hour"))

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 from msgspec.structs import replace
 
-from producers.memory import MemoryStore
 from producers.scenarios import SCENARIOS
 from smartshelf.contracts import events as e
 from smartshelf.contracts.control import Task
+from tests.memory import MemoryStore
 from tests.worlds import START, STEP, STORE, facts_of, lived, log_of, opened, small_body, tasks_of_the_day
 
 FIRST, LAST, END = 60, 240, 300

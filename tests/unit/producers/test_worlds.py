@@ -5,13 +5,13 @@ import pytest
 from msgspec.structs import replace
 
 from producers import body as bodies
-from producers.memory import MemoryStore
 from producers.worlds import JOINING
 from smartshelf.contracts import redis_keys as keys
 from smartshelf.contracts.control import Done
 from smartshelf.contracts.events import Evidence
 from smartshelf.contracts.stages import STAGES, lead_steps
 from smartshelf.errors import Fenced
+from tests.memory import MemoryStore
 from tests.worlds import DAY_STEPS, START, STEP, hear_done, lived, log_of, opened, small_body
 
 LEAD = lead_steps(60)

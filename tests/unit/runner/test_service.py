@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+import psycopg2
 import pytest
 
 from smartshelf.contracts.stages import STAGES, step_of
@@ -147,3 +149,41 @@ def test_jobs_depend_only_on_jobs_and_have_names_of_their_own() -> None:
     assert len(set(names)) == len(names)
     assert {name for job in registry.JOBS for name in job.schedule.after} <= set(names)
     assert not set(names) & registry.fired_stages(CONFIG).keys()
+
+
+class Stage:
+    """``service.Service`` that is asked to stop when it has slept once."""
+
+    settings, log = CONFIG, logging.getLogger("runner")
+    stopping = False
+
+    def wait_for(self, what: str, attempt: Callable[[], Any]) -> Any:
+        return attempt()
+
+    def beat(self) -> None: ...
+
+    def sleep(self, seconds: float) -> None:
+        self.stopping = True
+
+
+class Following(Marks):
+    closed = False
+
+    def follow(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_write_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise psycopg2.OperationalError("server closed the connection unexpectedly\n")
+
+    marks, stage = Following({}), Stage()
+    monkeypatch.setattr(service, "Marks", lambda *_: marks)
+    monkeypatch.setattr(service, "Ledger", lambda *_: Ledger())
+    monkeypatch.setattr(service, "_now", lambda _: FOUR)
+    monkeypatch.setattr(service.Runner, "note_stages", lost)
+    service.run(stage)  # type: ignore[arg-type]
+    assert stage.stopping
+    assert marks.closed

@@ -22,6 +22,7 @@ KNOWN = {
     "shelf_alerts": (1, 3537047382),
     "warehouse_alerts": (1, 530897967),
     "restock_manager": (1, 2679370910),
+    "refill_bridge": (1, 4040922272),
     "supplier_manager": (1, 789584177),
     "daily_discounts": (2, 711657060),
     "expired_removal": (1, 2133692647),

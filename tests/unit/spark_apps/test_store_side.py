@@ -79,6 +79,35 @@ def test_a_low_shelf_is_refilled_to_its_target_l_steps_after_its_goods_left_the_
     assert (stock(loop), stock(loop, Place.ON_THE_WAY), stock(loop, Place.BACKROOM)) == (47, 0, 0)
 
 
+def test_a_task_is_pending_from_the_pick_until_its_units_are_on_the_shelf() -> None:
+    loop = quiet().live(9)
+    sell(loop, 23)
+    loop.live(12)
+    (out,), (task,) = [fact for fact in loop.facts if isinstance(fact, e.WhOut)], loop.sent(Task)
+    (pending,) = loop.pending()
+    assert (pending.task_id, pending.plan_id, pending.batch_code) == (task.task_id, out.plan_id, out.batch_code)
+    assert (pending.quantity, pending.picked_at, pending.due_at) == (30, out.timestamp, out.due_ts)
+    loop.live(12 + L - 1)
+    assert loop.pending() == [pending]
+    loop.live(12 + L)
+    assert loop.pending() == []
+
+
+def test_what_staff_did_not_find_stays_pending_with_what_is_missing() -> None:
+    loop = quiet().live(9)
+    sell(loop, 23)
+    loop.live(12)
+    place = {"shelf_id": SHELF, "batch_code": f"{SHELF}-C"}
+    loop.tell(e.Refill, **place, quantity=12)
+    loop.tell(e.Refill, shelf_id=SHELF, batch_code="ANOTHER", quantity=5)
+    loop.live(13)
+    (pending,) = loop.pending()
+    assert (pending.quantity, pending.version, pending.as_of_step) == (18, 2, 13)
+    loop.tell(e.Refill, **place, quantity=40)
+    loop.live(14)
+    assert loop.pending() == []
+
+
 def test_the_alert_of_a_low_shelf_is_resolved_when_its_stock_has_recovered() -> None:
     loop = quiet().live(9)
     sell(loop, 23)

@@ -63,3 +63,9 @@ def test_ports_that_another_living_store_has_claimed_are_known_until_it_has_gone
         assert ports.claimed(tmp_path, mine, lives=lambda store: True) == {16379, 19092}
         assert ports.claimed(tmp_path, mine, lives=lambda store: store != other) == set()
         assert ports.claimed(tmp_path, mine, lives=lambda store: True) == set()
+
+
+def test_a_claim_that_was_cut_off_keeps_no_other_store_from_starting(tmp_path):
+    (tmp_path / "cut.json").write_text('{"store": "/a')
+    assert ports.claimed(tmp_path, tmp_path / "mine", lives=lambda store: True) == set()
+    assert not (tmp_path / "cut.json").exists()

@@ -1,40 +1,27 @@
-"""What Connect's answer says about its connectors."""
+"""What keeps a service from being well, in a few words."""
 
 import os
 import socket
 
 import psutil
 
+from smartshelf.io import connect
+from smartshelf.settings import load
 from smartshelf.stack import probes
 
 
-def answer(connector="RUNNING", *tasks, trace=None):
-    states = [{"state": state} | ({"trace": trace} if trace else {}) for state in tasks]
-    return {"sink": {"status": {"connector": {"state": connector}, "tasks": states}}}
+def test_of_several_connectors_that_are_not_well_the_first_is_named(monkeypatch):
+    monkeypatch.setattr(connect, "states", lambda *_, **__: {"b": connect.ConnectorState("b", "RUNNING", ("RUNNING",))})
+    assert probes.connect_problem("http://x", ["b"]) is None
+    assert probes.connect_problem("http://x", ["a", "b"]) == "connector a is not there"
+    assert probes.connect_problem("http://x", ["a", "b", "c"]) == "connector a is not there (and 1 more)"
 
 
-def test_running_connectors_with_running_tasks_are_well():
-    assert probes.connectors_problem(answer("RUNNING", "RUNNING"), 1) is None
-
-
-def test_a_connector_that_is_not_there_yet_is_missed():
-    assert probes.connectors_problem({}, 1) == "0 of 1 connectors"
-
-
-def test_a_connector_without_task_is_not_well():
-    assert probes.connectors_problem(answer("RUNNING"), 1) == "sink has no task yet"
-
-
-def test_a_failed_task_tells_the_first_line_of_its_reason():
-    told = probes.connectors_problem(answer("RUNNING", "FAILED", trace="Boom: no table\n at x.y"), 1)
-    assert told == "sink is FAILED: Boom: no table"
-
-
-def test_servers_that_are_not_there_are_problems_and_not_exceptions():
+def test_servers_that_are_not_there_are_problems_and_not_exceptions(tmp_path):
     assert probes.redis_problem("redis://127.0.0.1:1/0")
-    assert probes.connect_problem("http://127.0.0.1:1", 0)
+    assert probes.connect_problem("http://127.0.0.1:1", [])
     assert probes.page_problem("http://127.0.0.1:1")
-    assert probes.postgres_problem("postgresql://nobody@127.0.0.1:1/none")
+    assert probes.postgres_problem(load({"SMARTSHELF_POSTGRES_PORT": "1", "SMARTSHELF_HOME": str(tmp_path)}))
 
 
 def test_a_server_is_not_well_by_the_answer_of_another_process_on_its_port():

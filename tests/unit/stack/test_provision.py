@@ -9,7 +9,7 @@ import pytest
 
 from smartshelf.errors import SettingError, SmartShelfError
 from smartshelf.stack import debian, java, programs, provision, wheels
-from smartshelf.stack.layout import SOCKET_PATH_LIMIT, UNUSABLE, Layout, open_to_everyone
+from smartshelf.stack.layout import SOCKET_PATH_LIMIT, UNUSABLE, Layout, make_own, open_to_everyone
 
 
 def script(path, text):
@@ -89,9 +89,9 @@ def test_an_unpacked_program_finds_its_libraries_in_a_path_with_spaces(tmp_path)
     (root / "usr" / "lib" / "x86_64-linux-gnu").mkdir(parents=True)
     (root / "usr" / "lib" / "x86_64-linux-gnu" / "libx.so.1").touch()
     script(root / "usr" / "bin" / "tool", 'echo "$LD_LIBRARY_PATH|$FLAG|$1"\n')
-    run = debian.wrapper(root, "tool", "usr/bin/tool", ["FLAG='a b'"])
+    run = debian.wrapper(root, "tool", "usr/bin/tool", FLAG="a b's")
     told = subprocess.run([run, "x y"], capture_output=True, text=True, check=True, env={"PATH": os.defpath}).stdout
-    assert told.strip() == f"{root}/usr/lib/x86_64-linux-gnu|a b|x y"
+    assert told.strip() == f"{root}/usr/lib/x86_64-linux-gnu|a b's|x y"
 
 
 def test_a_full_disk_is_told_before_anything_is_fetched(tmp_path):
@@ -107,6 +107,16 @@ def test_a_disk_that_fills_up_meanwhile_is_one_sentence(tmp_path):
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
     with pytest.raises(PermissionError), provision.full_disk_told(tmp_path):
         raise PermissionError(errno.EACCES, "no")
+
+
+def test_a_shared_place_gives_a_folder_for_this_user_alone_or_none(tmp_path):
+    make_own(tmp_path / "new")
+    (tmp_path / "open").mkdir(mode=0o777)
+    make_own(tmp_path / "open")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "open")] == [0o700, 0o700]
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "new")
+    with pytest.raises(SettingError, match="belongs to somebody else"):
+        make_own(tmp_path / "elsewhere")
 
 
 def test_a_long_path_gets_its_socket_elsewhere():

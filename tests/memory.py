@@ -1,4 +1,4 @@
-"""An in-memory twin of the save, for tests and for a store lived in one process without servers."""
+"""The save without Redis: what is kept, and when a save is refused, as by ``smartshelf.io.step_save``."""
 
 from __future__ import annotations
 

@@ -64,6 +64,12 @@ class StorePage:
     def figure(self, key: str) -> str:
         return str(self.page.locator(f"[data-figure={key}] .value").inner_text())
 
+    def expect_the_whole_floor(self) -> None:
+        """Every shelf of the default store is drawn within the window, by files of the page's own server alone."""
+        assert self.shelves.count() == self.drawn_inside() == 1142
+        assert not self.scrolls_sideways()
+        assert self.foreign == []
+
     def drawn_inside(self) -> int:
         """Number of shelves with an area within the width of the window."""
         return int(
