@@ -62,6 +62,7 @@ def test_plans_live_forward_and_every_unit_ordered_is_received_or_outstanding(
     seed: int, scenario: frozenset[str]
 ) -> None:
     loop = lived(seed, scenarios=scenario)
+    assert loop.opened_twice() == []
     there_is_one_plan_for_a_shelf_and_cutoff(loop)
     no_row_of_history_changes_its_date(loop)
     the_books_tell_of_every_unit_ordered(loop)
