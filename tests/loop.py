@@ -240,6 +240,21 @@ class Loop:
         latest = {alert.alert_id: alert for alert in self.sent(Alert)}
         return [alert for alert in latest.values() if alert.event_type == rule]
 
+    def opened_twice(self) -> list[Alert]:
+        """Alerts that were opened while one of their rule and subject had not come to its end."""
+        subjects: dict[tuple[object, ...], str] = {}
+        found = []
+        for alert in self.sent(Alert):
+            # Of a balance below zero the sentence tells the place.
+            place = alert.why.partition("units ")[2] if alert.event_type == "negative_balance" else alert.location
+            subject = (alert.event_type, alert.shelf_id, alert.batch_code, place.partition(":")[0].partition(" now")[0])
+            if subjects.get(subject, alert.alert_id) != alert.alert_id:
+                found.append(alert)
+            subjects[subject] = alert.alert_id
+            if alert.status in ("resolved", "dismissed"):
+                del subjects[subject]
+        return found
+
     def plans(self) -> list[RestockPlan]:
         return [plan for plan in self.rows["shelf_restock_plan"].values() if plan is not None]
 
