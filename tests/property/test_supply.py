@@ -37,13 +37,13 @@ def lived(seed: int, steps: int = DELIVERED, batches: int = 0, scenarios: frozen
     rates = {f"TESTEN{n:04d}": (float(seed // 7**n % 40), float(seed // 5**n % 60)) for n in range(6)}
     stages = (
         ShelfAlerts(),
-        WarehouseAlerts({"S01": rates}),
+        WarehouseAlerts(),
         RestockManager(),
         RefillBridge(),
         SupplierManager(),
         ExpiredRemoval(),
     )
-    loop = Loop(stages, small_body(seed, shelves=6, visits=80.0), seed=batches)
+    loop = Loop(stages, small_body(seed, shelves=6, visits=80.0), learnt=rates, seed=batches)
     if scenarios:
         assert loop.worlds.switch(scenarios)
     loop.live(100)

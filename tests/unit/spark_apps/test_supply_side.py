@@ -27,8 +27,8 @@ from tests.worlds import small_body
 
 SHELF, OTHER = "TESTEN0003", "TESTEN0004"
 #: Six a day of one product, next to nothing of the others.
-RATES = {"S01": {f"TESTEN{n:04d}": (6.0 if n == 3 else 0.1, 0.0) for n in range(5)}}
-STAGES = (WarehouseAlerts(RATES), SupplierManager())
+RATES = {f"TESTEN{n:04d}": (6.0 if n == 3 else 0.1, 0.0) for n in range(5)}
+STAGES = (WarehouseAlerts(), SupplierManager())
 
 
 def quiet(stages: tuple = STAGES, **options: object) -> Loop:
@@ -37,7 +37,7 @@ def quiet(stages: tuple = STAGES, **options: object) -> Loop:
     On Thursday at noon an order must last 92 hours: 6 x 92 / 24 + 6 x 2 days of safety = 35 is the reorder point, 35 +
     6 x 7 / 3 = 49 the level.
     """
-    return Loop(stages, small_body(shelves=5, visits=0.0), **options)
+    return Loop(stages, small_body(shelves=5, visits=0.0), learnt=RATES, **options)
 
 
 def at(day: int, hour: int, minute: int = 0) -> int:
@@ -206,7 +206,7 @@ def test_a_policy_that_states_the_levels_is_followed() -> None:
 def test_cutoffs_and_deliveries_are_those_of_the_settings() -> None:
     every_day = frozenset(range(7))
     calendar = Calendar(cutoff=Timetable(every_day, time(9, 30)), delivery=Timetable(every_day, time(15)))
-    loop = quiet((WarehouseAlerts(RATES, calendar), SupplierManager(calendar)), policies=[
+    loop = quiet((WarehouseAlerts(calendar), SupplierManager(calendar)), calendar=calendar, policies=[
         WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=31)
     ]).live(at(1, 15, 2))  # fmt: skip
     (receipt,) = loop.sent(SupplierReceipt)
@@ -395,8 +395,10 @@ def test_what_was_closed_two_weeks_ago_leaves_the_topics() -> None:
 # --- what the rule learns ---------------------------------------------------------------------------------------------
 
 
-def learnt(loop: Loop) -> dict[str, tuple[float, float]]:
-    return WarehouseAlerts().load(loop.values["stage:warehouse_alerts"]).rates.of
+def learnt(loop: Loop, shelf_id: str = SHELF) -> tuple[float, float]:
+    books = loop.books
+    row = books.shelves.row_of[shelf_id]
+    return float(books.demand.mean[row]), float(books.demand.variance[row])
 
 
 def paid(loop: Loop, quantity: int) -> None:
@@ -412,10 +414,10 @@ def paid(loop: Loop, quantity: int) -> None:
 def test_a_closed_day_is_smoothed_into_the_rate_as_history_does(sold: int, usable: bool) -> None:
     loop = quiet().live(30)
     paid(loop, sold)
-    before = learnt(loop.live(at(1, 23, 59)))[SHELF]
+    before = learnt(loop.live(at(1, 23, 59)))
     mean, variance = ordering.smooth(np.array([6.0]), np.array([0.0]), sold, usable)
     assert before == (6.0, 0.0)
-    assert learnt(loop.live(at(2, 0)))[SHELF] == (mean[0], variance[0])
+    assert learnt(loop.live(at(2, 0))) == (mean[0], variance[0])
 
 
 def test_a_day_with_an_empty_shelf_that_sold_less_than_usual_teaches_nothing() -> None:
@@ -423,12 +425,13 @@ def test_a_day_with_an_empty_shelf_that_sold_less_than_usual_teaches_nothing() -
     loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
     loop.live(40)
     loop.tell(e.Putback, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
-    assert learnt(loop.live(at(2, 0)))[SHELF] == (6.0, 0.0)
-    assert learnt(loop)["TESTEN0001"][0] < 0.1
+    assert learnt(loop.live(at(2, 0))) == (6.0, 0.0)
+    assert learnt(loop, "TESTEN0001")[0] < 0.1
 
 
 def test_a_product_without_a_past_is_taken_to_sell_a_tenth_of_a_shelf_a_day() -> None:
-    assert learnt(Loop((WarehouseAlerts(),), small_body(shelves=1, visits=0.0)).live(1)) == {"TESTEN0000": (6.0, 6.0)}
+    loop = Loop((WarehouseAlerts(),), small_body(shelves=1, visits=0.0)).live(1)
+    assert learnt(loop, "TESTEN0000") == (6.0, 6.0)
 
 
 # --- lots in the backroom ---------------------------------------------------------------------------------------------
