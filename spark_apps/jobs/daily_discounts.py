@@ -48,9 +48,6 @@ class DailyDiscounts(Deciding[State]):
         """``weekly``: the promotion file, fixed for the life of a store."""
         self._weekly = weekly or {}
 
-    def begin(self, state: State) -> State:
-        return State(rates=state.rates)
-
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:

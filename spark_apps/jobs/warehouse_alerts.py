@@ -71,9 +71,6 @@ class WarehouseAlerts(Deciding[State]):
     def __init__(self, calendar: Calendar | None = None) -> None:
         self._calendar = calendar or Calendar()
 
-    def begin(self, state: State) -> State:
-        return State(rates=state.rates)
-
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:

@@ -33,8 +33,8 @@ CATALOGUE = load_catalogue()
 SCALE = 0.25
 PROFILES = expand(CATALOGUE, SCALE)
 POPULARITY = {category.category: category.popularity for category in CATALOGUE.categories}
-#: Sunday to Tuesday, six weeks into a short history; the rest of it comes after. Goods expire in both places.
-FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 41, 1
+#: Sunday to Tuesday, four weeks into a short history; the rest of it comes after. Goods expire in both places.
+FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 27, 4
 LOW = restock.threshold(PROFILES.maximum_stock, SHELF_DEFAULTS["threshold_pct"])
 GOAL = restock.target(PROFILES.maximum_stock, SHELF_DEFAULTS["target_pct"], LOW)
 ONLY_IN_HISTORY = ("lost_demand_qty", "batches_to_order", "label_next_day_stockout")
