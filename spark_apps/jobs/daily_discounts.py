@@ -56,6 +56,9 @@ class DailyDiscounts(Deciding[State]):
         """``weekly``: the promotion file; ``rates``: what each store's history has learnt; fixed for its life."""
         self._weekly, self._rates, self._calendar = weekly or {}, rates or {}, calendar or Calendar()
 
+    def begin(self, state: State) -> State:
+        return State(rates=state.rates)
+
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:

@@ -73,6 +73,9 @@ class WarehouseAlerts(Deciding[State]):
         """``rates``: by store, what its history has learnt; fixed for the life of a store, like its opening stock."""
         self._rates, self._calendar = rates or {}, calendar or Calendar()
 
+    def begin(self, state: State) -> State:
+        return State(rates=state.rates)
+
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:

@@ -7,7 +7,7 @@ record, every decision and every done mark are the same. Nothing here reads a cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from spark_apps.runtime.pending import Business, Pending
 from spark_apps.runtime.records import Fact, Record, Refused, dead_letter, fact_of
 from spark_apps.runtime.stage import TICKS, Output, Scope, Stage, Step, View, config_of, facts_of, tellers
 
-FORMAT = 2
+FORMAT = 3
 TASKS, DEAD_LETTERS = "world_tasks", "dead_letters"
 #: Names of the state values beside those of the books; a stage's is ``stage:NAME``.
 RUNTIME, CONFIG = "runtime", "config"
@@ -44,10 +44,16 @@ class Past(msgspec.Struct, frozen=True):
     sent: dict[str, Cut] = {}
     #: Of stages that are new to the store: how far the world had come without them.
     now: Cut = NO_CUT
+    #: Stage -> the cut up to which the store lived without it, in this epoch or a former one.
+    began: dict[str, Cut] = {}
 
     def silences(self, stage: str, cut: Cut) -> bool:
         """Whether what a stage decides at a cut is not to be sent."""
         return cut <= self.sent.get(stage, self.now)
+
+    def begins(self, stage: str, last: Cut, cut: Cut) -> bool:
+        """Whether the step after ``last`` is the first that a stage decides in a store that lived without it."""
+        return stage in self.began and last <= self.began[stage] < cut
 
 
 NO_PAST = Past()
@@ -111,20 +117,22 @@ class Runtime:
                 self.past.sent,
                 self.past.now,
                 self.announce,
+                self.past.began,
             ],
         )
 
     @classmethod
     def load(cls, data: bytes) -> Runtime:
         """From a versioned binary value."""
-        offsets, pending, ticks, last, marks, sent, now, announce = codec.unpack(data, FORMAT, RUNTIME, UPGRADES)
+        body = codec.unpack(data, FORMAT, RUNTIME, UPGRADES)
+        offsets, pending, ticks, last, marks, sent, now, announce, began = body
         return cls(
             Positions(offsets),
             Pending.of(pending),
             [_tick(value) for value in ticks],
             tuple(last),
             {stage: (tuple(cut), reached) for stage, (cut, reached) in marks.items()},
-            Past({stage: tuple(cut) for stage, cut in sent.items()}, tuple(now)),
+            Past(_cuts(sent), tuple(now), _cuts(began)),
             announce,
         )
 
@@ -167,6 +175,10 @@ class StoreEngine:
         self._config = StoreConfig.load(self._loaded[CONFIG]) if CONFIG in self._loaded else StoreConfig()
         self._books = Books.load(self._loaded) if bookkeeping.NAMES in self._loaded else Books()
         self._states = {stage.name: self._load(stage) for stage in self.stages}
+        #: Stages that came after the state was brought forward, until they have seen their first step.
+        self._unseen = {
+            name for name in self._own if self._runtime.last > NO_CUT and f"stage:{name}" not in self._loaded
+        }
         self._config_changed = False
 
     def _load(self, stage: Stage[Any]) -> Any:
@@ -223,7 +235,8 @@ class StoreEngine:
             values[CONFIG] = self._loaded[CONFIG]
         if self._has_books:
             values |= self._books.dump()
-        return values | {f"stage:{stage.name}": stage.dump(self._states[stage.name]) for stage in self.stages}
+        seen = [stage for stage in self.stages if stage.name not in self._unseen]
+        return values | {f"stage:{stage.name}": stage.dump(self._states[stage.name]) for stage in seen}
 
     # --- taking in -------------------------------------------------------------------------------
 
@@ -349,7 +362,8 @@ class StoreEngine:
             self._books.advance(_of(booked, bookkeeping.TOPICS), self._config.changes, step.at, step.since)
         for stage in self.stages:
             events = _of(booked, stage.facts)
-            state, outputs = stage.advance(self._states[stage.name], events, self._config, step, self._books)
+            config, books = self._seen_by(stage, step)
+            state, outputs = stage.advance(self._states[stage.name], events, config, step, books)
             self._states[stage.name] = state
             if not self._runtime.past.silences(stage.name, (step.k, step.n)):
                 self._emit(stage, step, outputs, result)
@@ -358,6 +372,17 @@ class StoreEngine:
         self._runtime.last = (step.k, step.n)
         if not step.n and _month(step.at) != _month(step.at - self._step_length):
             result.carried.append(Carried(step.k, step.at, self._values(), self._copy_of_positions()))
+
+    def _seen_by(self, stage: Stage[Any], step: Step) -> tuple[StoreConfig, Books]:
+        """Configuration and books; to a stage that begins in a store that has lived without it, all is new."""
+        begins = self._runtime.past.begins(stage.name, self._runtime.last, (step.k, step.n))
+        if begins:
+            self._states[stage.name] = stage.begin(self._states[stage.name])
+        elif stage.name not in self._unseen:
+            return self._config, self._books
+        self._unseen.discard(stage.name)
+        config = self._config.as_new()
+        return config, replace(self._books, touched=tuple(sorted(config.profiles)))
 
     def _emit(self, stage: Stage[Any], step: Step, outputs: Iterable[Output], result: Result) -> None:
         for number, output in enumerate(outputs):
@@ -410,6 +435,10 @@ def _of(booked: Iterable[tuple[str, Event]], topics: frozenset[str]) -> list[Eve
     return [event for topic, event in booked if topic in topics]
 
 
+def _cuts(plain: Mapping[str, Sequence[int]]) -> dict[str, Cut]:
+    return {stage: (k, n) for stage, (k, n) in plain.items()}
+
+
 def _tick(value: bytes | None) -> Tick:
     tick: Tick = TOPICS[TICKS].decoder.decode(value or b"")
     return tick
@@ -439,7 +468,12 @@ def _with_extra_cuts(body: list[Any]) -> list[Any]:
     ]
 
 
-UPGRADES = {1: _with_extra_cuts}
+def _with_beginnings(body: list[Any]) -> list[Any]:
+    """Format 2 did not know since when a stage that was new to the store decides."""
+    return [*body, {}]
+
+
+UPGRADES = {1: _with_extra_cuts, 2: _with_beginnings}
 
 
 def _month(moment: datetime) -> tuple[int, int]:

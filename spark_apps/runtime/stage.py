@@ -106,6 +106,14 @@ class Stage(ABC, Generic[S]):
         are not to be changed. Every fact names shelves with a profile, or none.
         """
 
+    def begin(self, state: S) -> S:
+        """What to go on from in a store that has lived without this stage, after the past was given to it in silence.
+
+        Nobody has heard what it decided meanwhile. In the step that follows all is new to it: ``config`` and
+        ``books`` name every shelf as changed.
+        """
+        return state
+
     def live(self, state: S, pending: Sequence[Event]) -> S:
         """The view of now: a copy of ``state`` with the facts of steps to come, where ``rows`` shows it."""
         return state
