@@ -55,6 +55,11 @@ class Step(NamedTuple):
     since: datetime
     scope: Scope
 
+    @property
+    def closes_day(self) -> bool:
+        """Whether a day that the store has lived ends with this step; never while the clock stands."""
+        return self.k > 0 and self.at.date() != self.since.date()
+
 
 class View(NamedTuple, Generic[S]):
     """What a stage can show right now."""
