@@ -1,9 +1,4 @@
-"""Which configuration each store has: offsets for the ticks, and whether all of it is there.
-
-Rule for "concerns a store", which needs no memory, so that a reader can apply it as well: the
-``store_id`` in the key; else the one in the value; a record that names none (a policy for all stores, or
-the tombstone of a policy, whose key is the policy alone) concerns every store.
-"""
+"""Which configuration each store has: offsets for the ticks, and whether all of it is there."""
 
 from __future__ import annotations
 
@@ -17,22 +12,9 @@ from smartshelf.contracts.control import Mark, Offsets
 from smartshelf.contracts.topics import CONFIG
 from smartshelf.errors import Unavailable
 from smartshelf.io import kafka
+from smartshelf.io.configuration import EVERY_STORE, concerned_store
 
 log = logging.getLogger(__name__)
-
-EVERY_STORE = None
-
-
-def concerned_store(key: bytes | None, value: bytes | None) -> str | None:
-    """The one store that a configuration record concerns; EVERY_STORE when it names none.
-
-    Raises msgspec.DecodeError when key or value is not JSON.
-    """
-    for part in (key, value):
-        document = msgspec.json.decode(part) if part else None
-        if isinstance(document, dict) and document.get("store_id"):
-            return str(document["store_id"])
-    return EVERY_STORE
 
 
 class ConfigState:

@@ -43,8 +43,8 @@ def known_stores(config: Settings) -> frozenset[str]:
 def by_store(records: DataFrame, stores: Collection[str]) -> DataFrame:
     """Records with their store. Configuration names it in its key (a tombstone has no value) or else its value.
 
-    A configuration record that names none concerns every store, as the bridge counts it (bridge/config_view.py): it
-    is given to each of ``stores``.
+    A configuration record that names none concerns every store (smartshelf/io/configuration.py): it is given to each of
+    ``stores``.
     """
     configuration = [topic.name for topic in TOPICS.values() if topic.kind == "config"]
     in_value = _store_in("value")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from spark_apps.runtime import recovery
 from spark_apps.runtime.effects import JOB_STATE, Effects
 from spark_apps.runtime.engine import TASKS, Cut
 from spark_apps.runtime.processor import INITIAL, OUTPUT, StoreProcessor
+from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import TICKS, Stage, config_of, facts_of, tellers
 
 log = logging.getLogger(__name__)
@@ -81,9 +82,8 @@ def start(
         job, generation, writer, lambda: recovery.checkpoint_id(folder), progress, job_state, stores
     )
     is_new = recovery.last_batch(folder, "commits") < 0
-    initial = (
-        recovery.states_to_start_from(generation, stages, known.carried()) if is_new and generation.origins else []
-    )
+    configuration = partial(_configuration, config.kafka_bootstrap, config_of(stages))
+    initial = recovery.states_to_start_from(generation, stages, known.carried(), configuration) if is_new else []
     rows = _rows(session, config, stages, generation, topics, stores(), initial)
     query = (
         rows.writeStream.queryName(job)
@@ -120,6 +120,15 @@ def _last_ticks(bootstrap: str) -> dict[str, Cut]:
     """The last cut of every store."""
     ticks = (TOPICS[TICKS].decoder.decode(message.value()) for message in kafka.read_all(bootstrap, TICKS))
     return {tick.store_id: (tick.k, tick.n) for tick in ticks}
+
+
+def _configuration(bootstrap: str, topics: Iterable[str]) -> list[Record]:
+    """Everything that configuration topics hold."""
+    return [
+        Record(topic, message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value())
+        for topic in sorted(topics)
+        for message in kafka.read_all(bootstrap, topic)
+    ]
 
 
 def _folder(job: str) -> str:

@@ -23,11 +23,13 @@ from smartshelf.contracts.rows import JobProgress
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.errors import SmartShelfError
 from smartshelf.io import job_progress, kafka
+from smartshelf.io.configuration import EVERY_STORE, concerned_store
 from spark_apps.runtime import codec, handover
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import NO_CUT, RUNTIME, Cut, Past, Runtime
 from spark_apps.runtime.processor import FORMAT as PACKED
 from spark_apps.runtime.processor import pack_values, unpack_values
+from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -382,14 +384,42 @@ def _values(rows: Sequence[Mapping[str, Any]], stages: Sequence[Stage[Any]]) -> 
 
 
 def states_to_start_from(
-    generation: Generation, stages: Sequence[Stage[Any]], carried: Iterable[Mapping[str, Any]]
+    generation: Generation,
+    stages: Sequence[Stage[Any]],
+    carried: Iterable[Mapping[str, Any]],
+    configuration: Callable[[], Iterable[Record]],
 ) -> list[tuple[str, bytes]]:
-    """(store_id, state) of a generation that was rebuilt; needed until its first batch is committed."""
+    """(store_id, state) of a generation that was rebuilt; needed until its first batch is committed.
+
+    ``configuration``: reads all that the configuration topics hold.
+    """
     rows = {(row["store_id"], row["job"], row["epoch"], row["step"]): row for row in carried}
-    return [
-        (store, pack_values(_values([rows[(store, *origin)] for origin in origins], stages)))
-        for store, origins in sorted(generation.origins.items())
-    ]
+    states = {
+        store: _values([rows[(store, *origin)] for origin in origins], stages)
+        for store, origins in generation.origins.items()
+    }
+    if from_the_beginning := generation.past().keys() - states.keys():
+        records = list(configuration())
+        states |= {store: unborn(store, records) for store in from_the_beginning}
+    return [(store, pack_values(values)) for store, values in sorted(states.items())]
+
+
+def unborn(store_id: str, configuration: Iterable[Record]) -> dict[str, bytes]:
+    """The state of a store before its first step, with all configuration that it has ever had waiting for its cuts.
+
+    A batch takes from every topic in proportion to what the topic holds. The last row of the first configuration would
+    come with the last facts, and until then all facts that the store has lived would have to wait in its state.
+    """
+    runtime = Runtime()
+    for record in sorted(configuration, key=lambda record: (record.topic, record.partition, record.offset)):
+        try:
+            concerned = concerned_store(record.key, record.value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # It comes again with its topic, and is told as a dead letter.
+        if concerned in (store_id, EVERY_STORE):
+            runtime.positions.see(record.topic, record.partition, record.offset)
+            runtime.pending.config.append(record)
+    return {RUNTIME: runtime.dump()}
 
 
 def is_damage(message: str) -> bool:

@@ -24,6 +24,7 @@ from spark_apps import store
 from spark_apps.jobs import STAGES
 from spark_apps.runtime import engine as runtime
 from spark_apps.runtime import recovery
+from spark_apps.runtime.config import CONFIGURATION
 from spark_apps.runtime.engine import Cut, StoreEngine
 from spark_apps.runtime.processor import pack_values, unpack_values
 from spark_apps.runtime.records import Record
@@ -68,6 +69,9 @@ class Kafka:
     def sent(self, topic: str) -> list[bytes | None]:
         return [record.value for record in self.log[topic, OF_JOBS]]
 
+    def configuration(self) -> list[Record]:
+        return [record for topic in sorted(CONFIGURATION) for record in self.log[topic, 0]]
+
     @property
     def last_cut(self) -> Cut:
         tick = msgspec.json.decode(self.log[TICKS, 0][-1].value or b"", type=Tick)
@@ -94,7 +98,7 @@ class Job:
         )  # fmt: skip
         values: dict[str, bytes] = {}
         self.read: dict[tuple[str, int], int] = {}
-        for _, state in recovery.states_to_start_from(self.generation, stages, kafka.carried):
+        for _, state in recovery.states_to_start_from(self.generation, stages, kafka.carried, kafka.configuration):
             engine = self._engine(unpack_values(state))
             engine.rebuilt(self.generation.past()[STORE])
             values = unpack_values(state) | engine.dump()

@@ -21,6 +21,7 @@ from spark_apps.runtime import books, codec, handover, recovery
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.engine import Cut, Past, Runtime
 from spark_apps.runtime.processor import pack_values, unpack_values
+from spark_apps.runtime.records import Record
 from spark_apps.runtime.recovery import Checkpoints, Generation, Known
 
 PARTITIONS = {"shelf_events": 2, "shelf_profiles": 1}
@@ -165,8 +166,26 @@ def test_a_state_whose_batch_never_left_is_not_started_from(tmp_path: Path) -> N
 def test_the_states_of_a_generation_are_the_ones_it_named(tmp_path: Path) -> None:
     rows = [carried("S01", 50), carried("S01", 60)]
     generation = choose(tmp_path, progress(S01=55), rows=rows)
-    ((store, state),) = recovery.states_to_start_from(generation, BOTH, rows)
+    ((store, state),) = recovery.states_to_start_from(generation, BOTH, rows, list)
     assert (store, unpack_values(state)["stage:shelf_aggregator"]) == ("S01", codec.pack(1, "store 50"))
+
+
+def test_a_store_that_is_built_from_its_first_fact_has_its_configuration_from_the_start(tmp_path: Path) -> None:
+    generation = choose(tmp_path, progress(S01=100), rows=[])
+    of_one, of_all, of_another, broken = (
+        Record("shelf_policies", 0, offset, 0, key, value)
+        for offset, (key, value) in enumerate((
+            (b'{"store_id":"S01","policy_id":"1"}', None),
+            (b'{"policy_id":"2"}', b'{"policy_id":"2","store_id":null}'),
+            (b'{"policy_id":"3"}', b'{"policy_id":"3","store_id":"S02"}'),
+            (b"{", b"{"),
+        ))
+    )  # fmt: skip
+    configuration = [of_all, broken, of_another, of_one]
+    ((store, state),) = recovery.states_to_start_from(generation, BOTH, [], lambda: configuration)
+    runtime = Runtime.load(unpack_values(state)["runtime"])
+    assert (store, runtime.pending.config) == ("S01", [of_one, of_all])
+    assert runtime.positions.offsets == {"shelf_policies": {"0": 1}}
 
 
 # --- another split ---------------------------------------------------------------------------------
@@ -244,7 +263,7 @@ def test_states_of_several_jobs_are_joined_from_the_last_step_that_all_brought_f
     ]
     generation = choose(running, *split(), rows=rows)
     assert generation.origins == {"S01": [("store:a", 2, 80), ("store:b", 2, 80)]}
-    ((_, state),) = recovery.states_to_start_from(generation, BOTH, rows)
+    ((_, state),) = recovery.states_to_start_from(generation, BOTH, rows, list)
     values = unpack_values(state)
     assert {name: values[name] for name in ("books:units", "stage:shelf_aggregator", "stage:pos_flattener")} == {
         "books:units": codec.pack(books.FORMAT, "books:units"),
