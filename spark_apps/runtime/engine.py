@@ -375,10 +375,13 @@ class StoreEngine:
         for stage in self.stages:
             events = _of(booked, stage.facts)
             config, books = self._seen_by(stage, step)
+            logged = self._number_as_logged(stage, facts)
             state, outputs = stage.advance(self._states[stage.name], events, config, step, books)
             self._states[stage.name] = state
             if not self._runtime.past.silences(stage.name, (step.k, step.n)):
                 self._emit(stage, step, outputs, result)
+            elif logged is not None:
+                stage.numbers(state).update(logged)
         for letter in refused:
             self._refuse(letter, result, (step.k, step.n))
         self._runtime.last = (step.k, step.n)
@@ -395,6 +398,19 @@ class StoreEngine:
         self._unseen.discard(stage.name)
         config = self._config.as_new()
         return config, replace(self._books, touched=tuple(sorted(config.profiles)))
+
+    def _number_as_logged(self, stage: Stage[Any], facts: Iterable[Fact]) -> dict[str, int] | None:
+        """Where the log says what a stage has decided, it has the numbers, too; None where it does not.
+
+        A rebuild by newer code may decide otherwise in silence: it would leave numbers out, or give some again.
+        """
+        if not self._is_logged(stage.name):
+            return None
+        numbers, source = stage.numbers(self._states[stage.name]), Evidence.JOB_PREFIX + stage.name
+        for fact in facts:
+            if fact.event is not None and fact.event.source == source and fact.event.seq is not None:
+                numbers[fact.record.topic] = fact.event.seq
+        return {topic: numbers.get(topic, 0) for topic in stage.writes}
 
     def _emit(self, stage: Stage[Any], step: Step, outputs: Iterable[Output], result: Result) -> None:
         for number, output in enumerate(outputs):

@@ -126,6 +126,10 @@ class Stage(ABC, Generic[S]):
         """
         return state
 
+    def numbers(self, state: S) -> dict[str, int]:
+        """Topic -> number of the last fact of its own there, as the state keeps it; the engine may correct them."""
+        return {}
+
     def live(self, state: S, pending: Sequence[Event]) -> S:
         """The view of now: a copy of ``state`` with the facts of steps to come, where ``rows`` shows it."""
         return state

@@ -43,6 +43,10 @@ class Deciding(Stage[S]):
     def dump(self, state: S) -> bytes:
         return codec.pack(self.version, _encode(state))
 
+    def numbers(self, state: S) -> dict[str, int]:
+        pen: Pen | None = getattr(state, "pen", None)
+        return pen.seq if pen else {}
+
 
 def moment_name(step: Step) -> str:
     """Names the cut in ids of what it opened: the step, and which extra cut while the clock stood."""

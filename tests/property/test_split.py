@@ -19,6 +19,7 @@ from smartshelf.contracts.control import Done, Offsets, Task, Tick
 from smartshelf.contracts.rows import JobProgress, ShelfPolicy
 from smartshelf.contracts.stages import lead_steps
 from smartshelf.contracts.topics import TOPICS
+from smartshelf.domain import restock
 from smartshelf.io import job_progress
 from spark_apps import store
 from spark_apps.jobs import STAGES
@@ -288,6 +289,25 @@ def test_a_store_that_is_upgraded_decides_what_one_that_never_was_decides(
     run(kafka, [STAGES], tmp_path, rng)
     assert bool(Job(kafka, STAGES, tmp_path).generation.origins) is archived, "and then in the new ones"
     assert_same(kafka, loop)
+
+
+def test_a_version_that_decides_otherwise_goes_on_with_the_numbers_that_the_log_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rebuild opens other plans in silence, more than were told of."""
+    loop, rng = lived(2), random.Random(2)
+    kafka = Kafka(loop.records)
+    run(kafka, [STAGES], tmp_path, rng, UNTIL // 2)
+    before = {source: len(facts) for source, facts in decisions(kafka.sent("proposals"), "proposals").items()}
+    monkeypatch.setattr(restock, "threshold", lambda maximum, *_: maximum)
+    (stage,) = [stage for stage in STAGES if stage.name == "shelf_alerts"]
+    monkeypatch.setattr(type(stage), "version", stage.version + 1)
+    run(kafka, [STAGES], tmp_path, rng)
+    for topic in ("proposals", "wh_events"):
+        for source, facts in decisions(kafka.sent(topic), topic).items():
+            assert [fact["seq"] for fact in facts] == list(range(1, len(facts) + 1)), (topic, source)
+    after = {source: len(facts) for source, facts in decisions(kafka.sent("proposals"), "proposals").items()}
+    assert after["job:shelf_alerts"] > before["job:shelf_alerts"] > 0
 
 
 def test_a_stage_new_to_a_store_is_given_its_past_in_silence_whatever_the_split(
