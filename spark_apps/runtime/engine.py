@@ -375,13 +375,13 @@ class StoreEngine:
         for stage in self.stages:
             events = _of(booked, stage.facts)
             config, books = self._seen_by(stage, step)
-            logged = self._number_as_logged(stage, facts)
+            logged = self._numbers_in_log(stage, facts)
             state, outputs = stage.advance(self._states[stage.name], events, config, step, books)
             self._states[stage.name] = state
             if not self._runtime.past.silences(stage.name, (step.k, step.n)):
                 self._emit(stage, step, outputs, result)
-            elif logged is not None:
-                stage.numbers(state).update(logged)
+            else:
+                _set_back(stage.numbers(state), logged, stage.writes)
         for letter in refused:
             self._refuse(letter, result, (step.k, step.n))
         self._runtime.last = (step.k, step.n)
@@ -399,18 +399,15 @@ class StoreEngine:
         config = self._config.as_new()
         return config, replace(self._books, touched=tuple(sorted(config.profiles)))
 
-    def _number_as_logged(self, stage: Stage[Any], facts: Iterable[Fact]) -> dict[str, int] | None:
-        """Where the log says what a stage has decided, it has the numbers, too; None where it does not.
-
-        A rebuild by newer code may decide otherwise in silence: it would leave numbers out, or give some again.
-        """
-        if not self._is_logged(stage.name):
-            return None
-        numbers, source = stage.numbers(self._states[stage.name]), Evidence.JOB_PREFIX + stage.name
-        for fact in facts:
-            if fact.event is not None and fact.event.source == source and fact.event.seq is not None:
-                numbers[fact.record.topic] = fact.event.seq
-        return {topic: numbers.get(topic, 0) for topic in stage.writes}
+    def _numbers_in_log(self, stage: Stage[Any], facts: Iterable[Fact]) -> dict[str, int]:
+        """The numbers of a stage's last facts; in a rebuild those of the log, which newer code might count otherwise."""
+        numbers = stage.numbers(self._states[stage.name])
+        if self._is_logged(stage.name):
+            source = Evidence.JOB_PREFIX + stage.name
+            for fact in facts:
+                if fact.event is not None and fact.event.source == source and fact.event.seq is not None:
+                    numbers[fact.record.topic] = fact.event.seq
+        return dict(numbers)
 
     def _emit(self, stage: Stage[Any], step: Step, outputs: Iterable[Output], result: Result) -> None:
         for number, output in enumerate(outputs):
@@ -457,6 +454,12 @@ class StoreEngine:
             rows = stage.rows(None if before is None else before[stage.name], after[stage.name], self._config, scope)
             result.emitted += [Emitted(stage.name, row) for row in rows]
         self._runtime.announce = False
+
+
+def _set_back(numbers: dict[str, int], logged: Mapping[str, int], topics: Iterable[str]) -> None:
+    """What is decided in silence takes no number: the fact that counts is in the log, under its own, or nowhere."""
+    for topic in numbers.keys() & topics:
+        numbers[topic] = logged.get(topic, 0)
 
 
 def _of(booked: Iterable[tuple[str, Event]], topics: frozenset[str]) -> list[Event]:
