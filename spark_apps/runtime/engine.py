@@ -400,7 +400,7 @@ class StoreEngine:
         return config, replace(self._books, touched=tuple(sorted(config.profiles)))
 
     def _numbers_in_log(self, stage: Stage[Any], facts: Iterable[Fact]) -> dict[str, int]:
-        """The numbers of a stage's last facts; in a rebuild those of the log, which newer code might count otherwise."""
+        """Of the last facts of a stage; in a rebuild those of the log, which newer code might count otherwise."""
         numbers = stage.numbers(self._states[stage.name])
         if self._is_logged(stage.name):
             source = Evidence.JOB_PREFIX + stage.name
