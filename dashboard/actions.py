@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from dashboard.queries import ClockControl, Feed
+from dashboard.queries import WHAT_RUNS, ClockControl, Feed
 from dashboard.views.text import moment, speed
 from smartshelf.errors import SmartShelfError
 
@@ -35,12 +35,17 @@ def perform(feed: Feed, order: Order) -> Outcome:
     try:
         return Outcome(True, order(feed.control))
     except SmartShelfError as problem:
-        return Outcome(False, " ".join(part for part in (f"{problem.what.rstrip('.')}.", problem.remedy) if part))
+        return _failed(problem)
     except redis.RedisError as failed:
         log.warning("order not carried out: %s", failed)
-        return Outcome(False, "Redis does not answer; nothing was changed. `smartshelf status` shows what runs.")
+        return Outcome(False, f"Redis does not answer. Nothing was changed. {WHAT_RUNS}")
     finally:
         feed.clock.forget()
+
+
+def _failed(problem: SmartShelfError, *more: str) -> Outcome:
+    sentences = (f"{problem.what.rstrip('.')}.", *more, problem.remedy)
+    return Outcome(False, " ".join(sentence for sentence in sentences if sentence))
 
 
 class AskedFor(NamedTuple):
@@ -58,7 +63,7 @@ def ask(feed: Feed, store_id: str, who: str, what: Mapping[str, Any], subject: s
     try:
         return AskedFor(store_id, feed.source.ask(store_id, who, what), subject, at)
     except SmartShelfError as problem:
-        return Outcome(False, f"{problem.what.rstrip('.')}. Nothing was changed.")
+        return _failed(problem, "Nothing was changed.")
 
 
 def answer(feed: Feed, asked: AskedFor) -> Outcome | None:

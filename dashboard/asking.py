@@ -17,7 +17,11 @@ PATIENCE = timedelta(seconds=15)
 
 def name_box() -> None:
     """Who asks; the store notes it beside what it did."""
-    st.text_input("Your name", key="who", placeholder="Noted with what you do", icon=":material/person:")
+    # Streamlit forgets a widget that a page does not show: the name is kept beside it.
+    st.session_state.setdefault("who", st.session_state.get("name", ""))
+    st.text_input(
+        "Your name", key="who", placeholder="Noted with what you do", icon=":material/person:", on_change=_keep_name
+    )
 
 
 def button(
@@ -51,6 +55,10 @@ def outcomes(feed: Feed) -> None:
             "runs.",
             icon=":material/hourglass_top:",
         )
+
+
+def _keep_name() -> None:
+    st.session_state["name"] = st.session_state["who"]
 
 
 def _asked() -> list[actions.AskedFor]:

@@ -10,7 +10,8 @@ import streamlit as st
 
 from dashboard import actions
 from dashboard.actions import AUTO, SPEEDS
-from dashboard.queries import Feed, Reading
+from dashboard.last_known import Reading
+from dashboard.queries import Feed
 from dashboard.views import freshness, text, timebar
 from simulated_time.store import Status
 from smartshelf.domain.calendar import Event

@@ -1,21 +1,19 @@
 """What the page reads: live shelf rows, profiles, alerts and the store's decisions from Postgres, the clock from Redis.
 
-Every reading is taken once for all open pages, and a source that is down keeps its last known
-value together with its age and the reason.
+Every reading is taken once for all open pages (``last_known``).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache, partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import redis
 from psycopg2 import IntegrityError, InterfaceError, OperationalError
@@ -26,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dashboard import business
 from dashboard.business import ServiceLevel, Supply
+from dashboard.last_known import LastKnown, Reading
 from data.catalogue import expand, load_catalogue
 from simulated_time.store import Clock, Status
 from smartshelf.errors import BadInput, Unavailable
@@ -41,8 +40,8 @@ log = logging.getLogger(__name__)
 PROFILES_EVERY = 20.0
 #: Availability and waste change by the hour: one of so many refreshes reads them.
 SERVICE_LEVEL_EVERY = 5
-#: Real seconds until a source that failed is asked again.
-RETRY_AFTER = 2.0
+#: What to do about a server that does not answer.
+WHAT_RUNS = "`smartshelf status` shows what runs."
 #: Readings kept for the small trend lines and the rate of events.
 TREND_LENGTH = 90
 #: A longer gap between two readings ends a trend.
@@ -118,15 +117,6 @@ class Profiles:
     @property
     def stores(self) -> list[str]:
         return sorted(self.by_store)
-
-
-@dataclass(frozen=True)
-class Reading(Generic[T]):
-    """A value, when it was read (wall clock), and why the newest attempt failed, if it did."""
-
-    value: T | None = None
-    read_at: datetime | None = None
-    problem: str | None = None
 
 
 class Trend(NamedTuple):
@@ -230,7 +220,7 @@ class ServerSource:
         try:
             return self.control.status()
         except redis.RedisError as failed:
-            raise Unavailable("Redis does not answer", value=str(failed)) from failed
+            raise Unavailable("Redis does not answer", value=str(failed), remedy=WHAT_RUNS) from failed
 
 
 @contextmanager
@@ -246,11 +236,12 @@ def readable_postgres() -> Iterator[None]:
         if isinstance(failed.orig, IntegrityError):
             raise BadInput(str(failed.orig).splitlines()[0]) from failed
         if isinstance(failed.orig, OperationalError | InterfaceError):
-            raise Unavailable("Postgres does not answer") from failed
+            raise Unavailable("Postgres does not answer", remedy=WHAT_RUNS) from failed
         log.exception("Postgres refused a query of the page")
-        raise Unavailable("Postgres refused a query of the page; the dashboard's log says why") from failed
+        remedy = "`smartshelf logs dashboard` shows why."
+        raise Unavailable("Postgres refused a query of the page", remedy=remedy) from failed
     except PoolTimeout as failed:
-        raise Unavailable("Postgres is too slow to answer") from failed
+        raise Unavailable("Postgres is too slow to answer", remedy=WHAT_RUNS) from failed
 
 
 def gathered(profiles: Iterator[Profile] | Sequence[Profile]) -> Profiles:
@@ -269,45 +260,6 @@ def catalogue_profiles(store_id: str, scale: float) -> dict[str, Profile]:
         str(values[0]): Profile(store_id, *values)
         for values in zip(*(columns[name].tolist() for name in names), strict=True)
     }
-
-
-class LastKnown(Generic[T]):
-    """A reading shared by all pages: taken at most once per ``ttl`` real seconds, kept when the source fails.
-
-    Only one page at a time asks the source; the others show what is known meanwhile.
-    """
-
-    def __init__(self, fetch: Callable[[], T], ttl: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._ttl, self._now = fetch, ttl, now
-        self._lock = threading.Lock()
-        self._reading: Reading[T] = Reading()
-        self._due = float("-inf")
-
-    def get(self) -> Reading[T]:
-        """The newest reading; never raises."""
-        if self._now() < self._due:
-            return self._reading
-        first = self._due == float("-inf")
-        if not self._lock.acquire(blocking=first):
-            return self._reading
-        try:
-            if self._now() >= self._due:
-                self._take()
-            return self._reading
-        finally:
-            self._lock.release()
-
-    def forget(self) -> None:
-        """Ask the source again at the next call, for instance after a command."""
-        self._due = min(self._due, self._now())
-
-    def _take(self) -> None:
-        try:
-            self._reading = Reading(self._fetch(), datetime.now(UTC))
-            self._due = self._now() + self._ttl
-        except Unavailable as failed:
-            self._reading = Reading(self._reading.value, self._reading.read_at, failed.what.rstrip("."))
-            self._due = self._now() + max(self._ttl, RETRY_AFTER)
 
 
 class StoreFeed:
@@ -422,11 +374,6 @@ def feed() -> Feed:
             config = settings()
             _installed = Feed(ServerSource(config), config)
         return _installed
-
-
-def installed() -> Feed | None:
-    """The feed of this process if there is one already."""
-    return _installed
 
 
 def use(other: Feed | None) -> None:

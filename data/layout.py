@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from data.catalogue import Catalogue, expand, load_catalogue
+from data.catalogue import Catalogue, load_catalogue
 from data.yaml_source import Problem, Strict, bad_file, load
 from smartshelf.errors import BadInput
 
@@ -123,7 +123,7 @@ class Layout(Strict):
 
 @dataclass(frozen=True, slots=True)
 class ShelfPosition:
-    """A shelf seen from above: centre, width along the row, depth, and the side its front faces."""
+    """A shelf seen from above: centre, width along the row, and depth."""
 
     shelf_id: str
     aisle: int
@@ -132,7 +132,6 @@ class ShelfPosition:
     y: float
     width: float
     depth: float
-    orientation: Literal["north", "south"]
 
     @property
     def box(self) -> Box:
@@ -196,12 +195,6 @@ def _contradictions(layout: Layout) -> Iterator[Problem]:
             )
 
 
-def shelf_positions(layout: Layout, catalogue: Catalogue, scale: float = 1.0) -> list[ShelfPosition]:
-    """The position of every shelf of the catalogue. Raises BadInput for a category without aisle."""
-    profiles = expand(catalogue, scale)
-    return place_shelves(layout, zip(profiles.shelf_id.tolist(), profiles.category.tolist(), strict=True))
-
-
 def place_shelves(layout: Layout, shelves: Iterable[tuple[str, str]]) -> list[ShelfPosition]:
     """Positions of (shelf id, category) pairs, in whatever order they come (a database's, say).
 
@@ -243,7 +236,6 @@ def _in_aisle(layout: Layout, aisle: Aisle, shelf_ids: list[str]) -> Iterator[Sh
                 y=round(y, 4),
                 width=round(FILLED * place, 4),
                 depth=round(FILLED * layout.shelf_depth, 4),
-                orientation="south" if row % 2 == 0 else "north",
             )
 
 

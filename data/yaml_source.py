@@ -67,7 +67,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failed:
-        raise BadInput(f"{path} cannot be read: {failed}", remedy="It is part of the repository; restore it.") from None
+        raise BadInput(
+            f"{path} cannot be read: {failed}", remedy="It must be a text file in UTF-8 that you may read."
+        ) from None
 
 
 def _problem(error: dict[str, Any] | Any, explain: Callable[[dict[str, Any]], str | None] | None) -> Problem:

@@ -177,7 +177,7 @@ def _clean(table: pd.DataFrame, mapping: Reading, keys_known: bool) -> tuple[pd.
     bad(f"no product or one with unusual signs ({columns.product})", _unusable(clean["product"]))
 
     instants = pd.to_datetime(
-        table[columns.date], errors="coerce", format=None if _dates(table[columns.date]) else "ISO8601"
+        table[columns.date], errors="coerce", format=None if _are_dates(table[columns.date]) else "ISO8601"
     )
     bad(f"bad date ({columns.date})", instants.isna(), table[columns.date])
     clean["day"] = instants.dt.tz_localize(None).dt.normalize()
@@ -213,7 +213,7 @@ def _unusable(text: pd.Series) -> pd.Series:
     return ~text.str.fullmatch(r"[A-Za-z0-9_-]{1,32}").fillna(False).astype(bool)
 
 
-def _dates(values: pd.Series) -> bool:
+def _are_dates(values: pd.Series) -> bool:
     return not (pd.api.types.is_string_dtype(values) or values.dtype == object)
 
 

@@ -26,8 +26,10 @@ from smartshelf.contracts.rows import (
     key_json,
 )
 from smartshelf.contracts.topics import STREAMS, TOPICS
+from smartshelf.domain.calendar import Calendar
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.engine import StoreEngine
+from spark_apps.runtime.rates import NOTHING, WEEK, Opening
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Stage
 from tests import worlds as small
@@ -46,10 +48,12 @@ class Loop:
         body: Body | None = None,
         *,
         policies: Sequence[ShelfPolicy | WhPolicy] = (),
+        learnt: Opening = NOTHING,
+        calendar: Calendar = WEEK,
         seed: int = 0,
     ) -> None:
         self.stages, self.body = tuple(stages), body or small.small_body()
-        self.store_id = self.body.store_id
+        self.store_id, self.learnt, self.calendar = self.body.store_id, learnt, calendar
         self.profiles = [small.profile(number, self.store_id) for number in range(len(self.body.shelves))]
         self.memory: MemoryStore = small.opened(self.body)
         self.worlds = self.memory.worlds(small.START, small.STEP)
@@ -202,7 +206,10 @@ class Loop:
     # --- out ---------------------------------------------------------------------------------------
 
     def _batch(self, k: int) -> None:
-        engine = StoreEngine(self.store_id, self.stages, epoch=1, step_seconds=60, values=self.values)
+        engine = StoreEngine(
+            self.store_id, self.stages, epoch=1, step_seconds=60, values=self.values, learnt=self.learnt,
+            calendar=self.calendar,
+        )  # fmt: skip
         records, self._waiting = self._waiting, []
         self.random.shuffle(records)
         result = engine.process(records)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import components
-from dashboard.controls import choose_store, clock_bar, live
+from dashboard.controls import choose_store, clock_bar, live, say_if_stale
 from dashboard.queries import Feed, Profile, StoreState, feed
 from dashboard.views import figures, fill, floor, freshness
 
@@ -58,6 +58,7 @@ def _live(shared: Feed, store_id: str) -> None:
     reading = watched.get()
     state = reading.value
     wall, clock = datetime.now(UTC), shared.clock.get()
+    say_if_stale(reading)
     if notice := freshness.setting_up(state, len(products)):
         st.info(notice, icon=":material/hourglass_top:")
     st.html(figures.figures_html(figures.key_figures(state, len(products), list(watched.trend))))

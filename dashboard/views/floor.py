@@ -102,7 +102,7 @@ def arranged(products: Iterable[Profile]) -> tuple[list[ShelfPosition], dict[str
             x, y = GAP + (index % columns + 0.5) * CELL, top - (index // columns + 0.5) * CELL
             size = 0.9 * CELL
             positions.append(
-                ShelfPosition(profile.shelf_id, profile.aisle, category, round(x, 2), round(y, 2), size, size, "south")
+                ShelfPosition(profile.shelf_id, profile.aisle, category, round(x, 2), round(y, 2), size, size)
             )
         top -= math.ceil(len(shelves) / columns) * CELL + GAP
     return positions, {"size": [width, height], "walls": [], "doors": [], "boxes": [], "labels": labels}

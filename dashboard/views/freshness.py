@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Literal
 
-from dashboard.queries import Profiles, Reading, StoreState
+from dashboard.last_known import Reading
+from dashboard.queries import Profiles, StoreState
 from dashboard.views.text import duration, moment, number
 from simulated_time.store import Status
 from smartshelf.domain.calendar import Calendar
@@ -78,7 +79,7 @@ def problem(reading: Reading[Any], wall: datetime) -> str | None:
     """What is wrong with a source and how old its last values are; None while it answers."""
     if not reading.problem:
         return None
-    return f"{reading.problem}. {_kept(reading, wall)}; `smartshelf status` shows what runs."
+    return " ".join(filter(None, (f"{reading.problem}. {_kept(reading, wall)}.", reading.remedy)))
 
 
 def expects_changes(clock: Status | None, calendar: Calendar) -> bool:

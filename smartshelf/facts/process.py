@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from producers.world import Emitted
 from producers.worlds import Worlds
 from smartshelf.audit import books
-from smartshelf.contracts.control import Done, Mark, Offsets, Tick
+from smartshelf.contracts.control import Done, Mark, Offsets, Task, Tick
 from smartshelf.contracts.events import WhOut
 from smartshelf.contracts.rows import key_json
 from smartshelf.contracts.stages import step_end
@@ -31,8 +32,9 @@ from smartshelf.errors import BadInput
 from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
 from smartshelf.settings import Settings, opens_at
-from spark_apps.jobs import configured_by
+from spark_apps.jobs import configured_by, learnt_by
 from spark_apps.runtime.engine import TASKS, Result, StoreEngine
+from spark_apps.runtime.rates import NOTHING
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import TICKS, Output
 
@@ -71,8 +73,16 @@ class Process:
         self._ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._config_ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._inbox: dict[str, list[Record]] = {store: [] for store in config.stores}
+        learnt = learnt_by(config)
         self._engines = {
-            store: StoreEngine(store, self._stages, epoch=config.epoch, step_seconds=config.step_seconds)
+            store: StoreEngine(
+                store,
+                self._stages,
+                epoch=config.epoch,
+                step_seconds=config.step_seconds,
+                learnt=learnt.get(store, NOTHING),
+                calendar=config.calendar,
+            )
             for store in config.stores
         }
         self._step = 0
@@ -220,9 +230,9 @@ class Process:
             if isinstance(fact, WhOut):
                 self._taken[(fact.event_id,)] = msgspec.to_builtins(fact)
 
-    def _hear(self, store: str, message: msgspec.Struct) -> None:
+    def _hear(self, store: str, message: Task | Done) -> None:
         self._append(TASKS, store, store.encode(), encode(message))
-        self.worlds.hear(message)  # type: ignore[arg-type]  # a task or a done mark
+        self.worlds.hear(message)
 
 
 def steps_until(config: Settings, start: datetime, *, days: int | None, until: datetime | None) -> int:
@@ -250,9 +260,9 @@ def _store_of(data: bytes) -> str:
     return _named(data).store_id
 
 
-def _unstamped(facts: Iterable[object]) -> list[Fact]:
+def _unstamped(facts: Iterable[Emitted]) -> list[Fact]:
     """Facts without a wall-clock time: the same run gives the same bytes."""
-    return [(fact.stream, fact.key, encode(fact.fact)) for fact in facts]  # type: ignore[attr-defined]
+    return [(fact.stream, fact.key, encode(fact.fact)) for fact in facts]
 
 
 @contextmanager

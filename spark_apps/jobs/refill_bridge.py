@@ -6,7 +6,7 @@ What has not arrived yet is told as ``shelf_refill_pending``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -48,30 +48,16 @@ class RefillBridge(Deciding[State]):
 
 
 def _send(state: State, out: WhOut, step: Step) -> list[Output]:
-    pending = RefillPending(
-        epoch=step.scope.epoch,
-        version=1,
-        as_of_step=step.k,
-        store_id=step.scope.store_id,
-        task_id=task_id(KIND, step.scope.store_id, out.event_id, 0, step.k),
-        shelf_id=out.shelf_id,
-        batch_code=out.batch_code,
-        plan_id=out.plan_id,
-        quantity=out.qty,
-        picked_at=out.timestamp,
-        due_at=out.due_ts,
-    )
+    what: dict[str, Any] = {
+        "shelf_id": out.shelf_id,
+        "batch_code": out.batch_code,
+        "quantity": out.qty,
+        "plan_id": out.plan_id,
+    }
+    name = task_id(KIND, step.scope.store_id, out.event_id, 0, step.k)
+    pending = step.scope.row(RefillPending, version=1, task_id=name, **what, picked_at=out.timestamp, due_at=out.due_ts)
     state.pending.setdefault(out.shelf_id, []).append(pending)
-    asked = task(
-        step,
-        KIND,
-        out.event_id,
-        shelf_id=out.shelf_id,
-        batch_code=out.batch_code,
-        quantity=out.qty,
-        plan_id=out.plan_id,
-    )
-    return [asked, row(TOPIC, pending)]
+    return [task(step, KIND, out.event_id, **what), row(TOPIC, pending)]
 
 
 def _end(state: State, shelf_id: str, batch_code: str, left: int, step: Step) -> list[Output]:
@@ -86,19 +72,9 @@ def _end(state: State, shelf_id: str, batch_code: str, left: int, step: Step) ->
             outputs.append(gone(TOPIC, RefillPending, {"store_id": pending.store_id, "task_id": pending.task_id}))
             continue
         if units:
-            pending = _with(pending, pending.quantity - units, step)
+            pending = step.scope.next(pending, quantity=pending.quantity - units)
             outputs.append(row(TOPIC, pending))
         still.append(pending)
     if still:
         state.pending[shelf_id] = still
     return outputs
-
-
-def _with(pending: RefillPending, quantity: int, step: Step) -> RefillPending:
-    return msgspec.structs.replace(
-        pending,
-        epoch=step.scope.epoch,
-        version=pending.version + 1,
-        as_of_step=step.k,
-        quantity=quantity,
-    )

@@ -76,6 +76,7 @@ class RestockManager(Deciding[State]):
     """Plans are served in the order in which they were opened; equal steps by plan id."""
 
     name: ClassVar = "restock_manager"
+    version: ClassVar = 2
     facts: ClassVar = frozenset({"proposals", "shelf_events", "wh_events"})
     config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "commands"})
     books: ClassVar = True
@@ -292,11 +293,8 @@ class _Desk:
         self.state.closed.setdefault(self.step.at.date().isoformat(), []).append(plan.row.plan_id)
 
     def _tell(self, plan: Plan, status: str, is_full: bool) -> Output:
-        plan.row = msgspec.structs.replace(
+        plan.row = self.step.scope.next(
             plan.row,
-            epoch=self.step.scope.epoch,
-            version=plan.row.version + 1,
-            as_of_step=self.step.k,
             picked_qty=plan.taken,
             status=status,
             why=_why(plan, is_full),

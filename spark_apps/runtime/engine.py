@@ -17,12 +17,14 @@ import msgspec
 from smartshelf.contracts.control import Done, Offsets, Task, Tick
 from smartshelf.contracts.events import Event, Evidence
 from smartshelf.contracts.topics import FACTS, TOPICS
+from smartshelf.domain.calendar import Calendar
 from spark_apps.runtime import books as bookkeeping
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.pending import Business, Pending
+from spark_apps.runtime.rates import NOTHING, WEEK, DemandRates, Opening
 from spark_apps.runtime.records import Fact, Record, Refused, dead_letter, fact_of
 from spark_apps.runtime.stage import TICKS, Output, Scope, Stage, Step, View, config_of, facts_of, tellers
 
@@ -143,6 +145,7 @@ class StoreEngine:
     ``upstream``: stages of other processes whose facts these stages read (from the log, behind done marks).
     ``telling``: topic -> the stage whose process tells of bad records in it; its own where all stages are here.
     ``past``: where a store without values begins a new epoch, what was sent in former ones.
+    ``learnt``: what the store's history knows of demand; it and ``calendar`` are fixed for the life of the store.
     """
 
     def __init__(
@@ -156,6 +159,8 @@ class StoreEngine:
         upstream: Iterable[str] = (),
         telling: Mapping[str, str] | None = None,
         past: Past | None = None,
+        learnt: Opening = NOTHING,
+        calendar: Calendar = WEEK,
     ) -> None:
         self.store_id, self.stages, self.epoch = store_id, tuple(stages), epoch
         self._step_length = timedelta(seconds=step_seconds)
@@ -173,7 +178,11 @@ class StoreEngine:
             past = past or NO_PAST
             self._runtime = Runtime(past=past, announce=past != NO_PAST)
         self._config = StoreConfig.load(self._loaded[CONFIG]) if CONFIG in self._loaded else StoreConfig()
-        self._books = Books.load(self._loaded) if bookkeeping.NAMES in self._loaded else Books()
+        self._books = (
+            Books.load(self._loaded, learnt, calendar)
+            if bookkeeping.NAMES in self._loaded
+            else Books(demand=DemandRates(learnt, calendar))
+        )
         self._states = {stage.name: self._load(stage) for stage in self.stages}
         #: Stages that came after the state was brought forward, until they have seen their first step.
         self._unseen = {
@@ -223,8 +232,11 @@ class StoreEngine:
         return result
 
     def dump(self) -> dict[str, bytes]:
-        """The state values that are not as they were loaded."""
-        return {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        """The state values that are not as they were loaded, or dumped last."""
+        changed = {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        self._loaded |= changed
+        self._config_changed = False
+        return changed
 
     def _values(self) -> dict[str, bytes]:
         values = {RUNTIME: self._runtime.dump()}
@@ -359,7 +371,7 @@ class StoreEngine:
             else:
                 refused.append(Refused(fact.record, reason or ""))
         if self._has_books:
-            self._books.advance(_of(booked, bookkeeping.TOPICS), self._config.changes, step.at, step.since)
+            self._books.advance(_of(booked, bookkeeping.TOPICS), self._config, step)
         for stage in self.stages:
             events = _of(booked, stage.facts)
             config, books = self._seen_by(stage, step)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from smartshelf.contracts.events import Event
 from smartshelf.contracts.rows import MirrorRow
 from spark_apps.runtime.books import TOPICS, Books
@@ -42,6 +44,11 @@ class Scope:
         content["store_id"] = self.store_id
         return kind(epoch=self.epoch, version=version, as_of_step=self.as_of_step, **content)
 
+    def next(self, row: R, **changes: Any) -> R:
+        """The next version of a row."""
+        version = row.version + 1
+        return replace(row, epoch=self.epoch, version=version, as_of_step=self.as_of_step, **changes)
+
 
 class Step(NamedTuple):
     """Step ``k`` ends at ``at`` = T(k). ``n`` > 0: an extra cut while the clock stands, after step k is decided.
@@ -54,6 +61,11 @@ class Step(NamedTuple):
     at: datetime
     since: datetime
     scope: Scope
+
+    @property
+    def closes_day(self) -> bool:
+        """Whether a day that the store has lived ends with this step; never while the clock stands."""
+        return self.k > 0 and self.at.date() != self.since.date()
 
 
 class View(NamedTuple, Generic[S]):

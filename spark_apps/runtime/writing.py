@@ -66,11 +66,9 @@ def gone(topic: str, kind: type[MirrorRow], key: dict[str, str]) -> Output:
 
 def outcome(step: Step, asked: Asked, done: str = "", refused: str = "") -> Output:
     """What came of a command, as a sentence: ``done``, or why it is ``refused``."""
-    answer = CommandOutcome(
-        epoch=step.scope.epoch,
+    answer = step.scope.row(
+        CommandOutcome,
         version=1,
-        as_of_step=step.scope.as_of_step,
-        store_id=step.scope.store_id,
         command_id=asked.command_id,
         outcome="refused" if refused else "done",
         reason=refused or done,
@@ -166,14 +164,12 @@ class AlertBook(msgspec.Struct):
         number = pen.number(ALERTS)
         source = Evidence.JOB_PREFIX + stage
         digest = stable_id("alert", scope.store_id, rule, subject, moment_name(step))
-        self.open[name] = Alert(
-            epoch=scope.epoch,
+        self.open[name] = scope.row(
+            Alert,
             version=1,
-            as_of_step=scope.as_of_step,
-            store_id=scope.store_id,
             alert_id=commands.alert_name(stage, digest),
             event_id=fact_id(f"{source}:{scope.store_id}", ALERTS, number),
-            event_type=rule,  # type: ignore[arg-type]  # the contract's decoder checks it in tests
+            event_type=rule,
             schema_version=SCHEMA_VERSION,
             timestamp=step.at,
             source=source,
@@ -227,11 +223,8 @@ class AlertBook(msgspec.Struct):
     def _tell(self, pen: Pen, step: Step, name: str, **fields: Any) -> Output:
         """The next version of an alert."""
         before, number = self.open[name], pen.number(ALERTS)
-        self.open[name] = msgspec.structs.replace(
+        self.open[name] = step.scope.next(
             before,
-            epoch=step.scope.epoch,
-            version=before.version + 1,
-            as_of_step=step.scope.as_of_step,
             event_id=fact_id(f"{before.source}:{before.store_id}", ALERTS, number),
             timestamp=step.at,
             seq=number,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from dashboard.queries import Reading, StoreState
+from dashboard.last_known import Reading
+from dashboard.queries import StoreState
 from dashboard.views import freshness, timebar
 from simulated_time.store import Status
 from tests.dashboard.twin import TwinStore
@@ -31,6 +32,13 @@ def test_postgres_down_tells_the_reason_and_the_age_of_what_is_shown() -> None:
     source = freshness.shelves(rows, clock, WALL, WALL, expect_changes=True)
     assert source.tone == "down"
     assert source.text == "Postgres does not answer. Last known values, 42 s old"
+
+
+def test_a_page_with_old_values_says_how_old_they_are_and_what_to_do() -> None:
+    rows, _ = reading("Postgres does not answer", age=42)
+    told = freshness.problem(replace(rows, remedy="`smartshelf status` shows what runs."), WALL)
+    assert told == "Postgres does not answer. Last known values, 42 s old. `smartshelf status` shows what runs."
+    assert freshness.problem(reading()[0], WALL) is None
 
 
 def test_a_running_open_store_in_which_nothing_changes_is_worth_a_word_a_closed_one_is_not() -> None:

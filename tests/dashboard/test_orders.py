@@ -79,6 +79,14 @@ def test_a_plan_is_canceled_in_the_name_given_and_what_came_of_it_is_told(
     assert [toast.value for toast in app.toast] == ["20 units will not be taken any more."]
 
 
+def test_a_name_is_given_once_for_all_pages(open_page: Open, busy: TwinStore) -> None:
+    app = open_page("alerts")
+    app.text_input(key="who").input("Zoë").run()
+    app.switch_page("app_pages/shelves.py").run()
+    app.switch_page("app_pages/orders.py").run()
+    assert app.text_input(key="who").value == "Zoë"
+
+
 def test_a_store_without_plans_says_so_in_words(open_page: Open, store: TwinStore) -> None:
     store.supplied = Supply()
     app = open_page("orders")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from psycopg2.errors import InsufficientPrivilege, OperationalError, UndefinedTable
+from psycopg2.errors import InsufficientPrivilege, OperationalError, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.queries import LastKnown, StoreFeed, readable_postgres
+from dashboard.last_known import LastKnown
+from dashboard.queries import StoreFeed, readable_postgres
 from smartshelf.errors import Unavailable
 from tests.dashboard.twin import TwinStore, twin_feed
 
@@ -116,7 +117,8 @@ def test_the_catalogue_stands_in_until_postgres_has_profiles() -> None:
     [
         (UndefinedTable(), "The tables are not there yet"),
         (InsufficientPrivilege(), "may not read"),
-        (OperationalError(), "Postgres does not answer"),
+        (OperationalError(), "Postgres does not answer.*shows what runs"),
+        (UndefinedColumn(), "Postgres refused a query.*smartshelf logs dashboard"),
     ],
 )
 def test_what_the_driver_raises_becomes_a_sentence(raised: Exception, sentence: str) -> None:

@@ -17,8 +17,6 @@ import pytest
 from smartshelf.settings import CHECKOUT
 from tests.integration.servers import eventually
 
-pytestmark = [pytest.mark.servers]
-
 
 @dataclass
 class Store:

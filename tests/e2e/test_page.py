@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import DESKTOP, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
+from tests.browser import DESKTOP, PATIENCE, PHONE, StorePage, browser, chromium  # noqa: F401  # fixtures
 from tests.e2e.conftest import Store
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -44,6 +44,16 @@ def test_pause_on_the_page_stops_the_store_and_resume_lets_it_go_on(browser: Bro
     page.press("Resume")
     page.wait_for_state("Running")
     page.wait_for_time_after(stopped)
+
+
+def test_a_supplier_plan_is_canceled_on_the_page_and_the_store_says_what_came_of_it(browser: Browser, url: str) -> None:
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(f"{url}/orders")
+    page.get_by_role("tab", name="Next supplier order").click(timeout=60_000)
+    page.get_by_role("combobox", name="Supplier plan to cancel").click()
+    page.get_by_role("option").first.click()
+    page.get_by_role("button", name="Cancel plan").click()
+    expect(page.get_by_test_id("stToast")).to_contain_text("Nothing is ordered by this plan.", timeout=PATIENCE)
 
 
 def test_with_postgres_down_the_page_keeps_the_last_values_and_says_so(

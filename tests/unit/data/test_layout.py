@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from data.catalogue import load_catalogue
+from data.catalogue import expand, load_catalogue
 from data.layout import (
     LAYOUT_FILE,
     Box,
+    ShelfPosition,
     aisle_labels,
     load_layout,
     place_shelves,
-    shelf_positions,
     wall_segments,
     zone_areas,
 )
@@ -24,7 +24,14 @@ from smartshelf.errors import BadInput
 
 LAYOUT = load_layout()
 CATALOGUE = load_catalogue()
-POSITIONS = shelf_positions(LAYOUT, CATALOGUE)
+
+
+def positions(scale: float = 1.0) -> list[ShelfPosition]:
+    profiles = expand(CATALOGUE, scale)
+    return place_shelves(LAYOUT, zip(profiles.shelf_id.tolist(), profiles.category.tolist(), strict=True))
+
+
+POSITIONS = positions()
 
 
 def overlapping(boxes: list[Box]) -> int:
@@ -36,7 +43,7 @@ def overlapping(boxes: list[Box]) -> int:
 
 @pytest.mark.parametrize("scale", [0.1, 1, 2.5])
 def test_no_two_shelves_overlap(scale: float) -> None:
-    assert overlapping([position.box for position in shelf_positions(LAYOUT, CATALOGUE, scale)]) == 0
+    assert overlapping([position.box for position in positions(scale)]) == 0
 
 
 def test_every_shelf_stands_in_its_aisle_below_the_label() -> None:

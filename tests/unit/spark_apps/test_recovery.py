@@ -52,7 +52,7 @@ def carried(
     values = {"runtime": Runtime(Positions(dict(positions)), last=(step, 0)).dump()}
     values |= {f"stage:{stage.name}": codec.pack(stage.version, f"{job} {step}") for stage in stages}
     if SHELVES in stages:
-        values |= {name: codec.pack(books.FORMAT, name) for name in (books.NAMES, books.UNITS)}
+        values |= {name: codec.pack(books.FORMAT, name) for name in books.VALUES}
     return {"store_id": store, "job": job, "epoch": epoch, "step": step, "state": pack_values(values)}
 
 

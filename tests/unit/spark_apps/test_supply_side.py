@@ -21,23 +21,24 @@ from spark_apps.jobs.supplier_manager import Desk, State, SupplierManager
 from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rates import Opening
 from spark_apps.runtime.stage import Scope, Step
 from tests.loop import START, Loop
 from tests.worlds import small_body
 
 SHELF, OTHER = "TESTEN0003", "TESTEN0004"
 #: Six a day of one product, next to nothing of the others.
-RATES = {"S01": {f"TESTEN{n:04d}": (6.0 if n == 3 else 0.1, 0.0) for n in range(5)}}
-STAGES = (WarehouseAlerts(RATES), SupplierManager())
+RATES = {f"TESTEN{n:04d}": (6.0 if n == 3 else 0.1, 0.0) for n in range(5)}
+STAGES = (WarehouseAlerts(), SupplierManager())
 
 
-def quiet(stages: tuple = STAGES, **options: object) -> Loop:
+def quiet(stages: tuple = STAGES, learnt: Opening = RATES, **options: object) -> Loop:
     """Nobody comes in. 40 units on a shelf of 60, 30 in a backroom for 100, batches of 10, ten days of life.
 
     On Thursday at noon an order must last 92 hours: 6 x 92 / 24 + 6 x 2 days of safety = 35 is the reorder point, 35 +
     6 x 7 / 3 = 49 the level.
     """
-    return Loop(stages, small_body(shelves=5, visits=0.0), **options)
+    return Loop(stages, small_body(shelves=5, visits=0.0), learnt=learnt, **options)
 
 
 def at(day: int, hour: int, minute: int = 0) -> int:
@@ -175,18 +176,18 @@ def test_after_the_cutoff_nothing_takes_an_order_back() -> None:
 
 def test_the_last_look_before_the_cutoff_sees_what_is_on_the_shelf() -> None:
     """Three a day sell 77 until a lot delivered tomorrow is old: none may be added to 40 and 30, but 40 to 30."""
-    slow = {"S01": {**RATES["S01"], SHELF: (3.0, 0.0)}}
+    slow = {**RATES, SHELF: (3.0, 0.0)}
     policy = WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=95, order_up_to_qty=100)
-    loop = quiet((WarehouseAlerts(slow), SupplierManager()), policies=[policy]).live(at(1, 11))
+    loop = quiet(learnt=slow, policies=[policy]).live(at(1, 11))
     loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
     assert not said(loop.live(at(1, 11, 58)))
     assert said(loop.live(at(1, 12))) == [("pending", 40), ("issued", 40)]
 
 
 def test_a_perishable_on_its_way_to_the_shelf_must_still_sell_like_the_others() -> None:
-    slow = {"S01": {**RATES["S01"], SHELF: (3.0, 0.0)}}
+    slow = {**RATES, SHELF: (3.0, 0.0)}
     policy = WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=95, order_up_to_qty=100)
-    loop = quiet((WarehouseAlerts(slow), SupplierManager()), policies=[policy]).live(9)
+    loop = quiet(learnt=slow, policies=[policy]).live(9)
     loop.tell(e.WhOut, "wh_events", shelf_id=SHELF, batch_code=f"{SHELF}-C", qty=30, plan_id="P", due_ts=START)
     assert not said(loop.live(30))
 
@@ -206,7 +207,7 @@ def test_a_policy_that_states_the_levels_is_followed() -> None:
 def test_cutoffs_and_deliveries_are_those_of_the_settings() -> None:
     every_day = frozenset(range(7))
     calendar = Calendar(cutoff=Timetable(every_day, time(9, 30)), delivery=Timetable(every_day, time(15)))
-    loop = quiet((WarehouseAlerts(RATES, calendar), SupplierManager(calendar)), policies=[
+    loop = quiet((WarehouseAlerts(calendar), SupplierManager(calendar)), calendar=calendar, policies=[
         WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=31)
     ]).live(at(1, 15, 2))  # fmt: skip
     (receipt,) = loop.sent(SupplierReceipt)
@@ -395,8 +396,10 @@ def test_what_was_closed_two_weeks_ago_leaves_the_topics() -> None:
 # --- what the rule learns ---------------------------------------------------------------------------------------------
 
 
-def learnt(loop: Loop) -> dict[str, tuple[float, float]]:
-    return WarehouseAlerts().load(loop.values["stage:warehouse_alerts"]).rates.of
+def learnt(loop: Loop, shelf_id: str = SHELF) -> tuple[float, float]:
+    books = loop.books
+    row = books.shelves.row_of[shelf_id]
+    return float(books.demand.mean[row]), float(books.demand.variance[row])
 
 
 def paid(loop: Loop, quantity: int) -> None:
@@ -412,10 +415,10 @@ def paid(loop: Loop, quantity: int) -> None:
 def test_a_closed_day_is_smoothed_into_the_rate_as_history_does(sold: int, usable: bool) -> None:
     loop = quiet().live(30)
     paid(loop, sold)
-    before = learnt(loop.live(at(1, 23, 59)))[SHELF]
+    before = learnt(loop.live(at(1, 23, 59)))
     mean, variance = ordering.smooth(np.array([6.0]), np.array([0.0]), sold, usable)
     assert before == (6.0, 0.0)
-    assert learnt(loop.live(at(2, 0)))[SHELF] == (mean[0], variance[0])
+    assert learnt(loop.live(at(2, 0))) == (mean[0], variance[0])
 
 
 def test_a_day_with_an_empty_shelf_that_sold_less_than_usual_teaches_nothing() -> None:
@@ -423,12 +426,13 @@ def test_a_day_with_an_empty_shelf_that_sold_less_than_usual_teaches_nothing() -
     loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
     loop.live(40)
     loop.tell(e.Putback, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
-    assert learnt(loop.live(at(2, 0)))[SHELF] == (6.0, 0.0)
-    assert learnt(loop)["TESTEN0001"][0] < 0.1
+    assert learnt(loop.live(at(2, 0))) == (6.0, 0.0)
+    assert learnt(loop, "TESTEN0001")[0] < 0.1
 
 
 def test_a_product_without_a_past_is_taken_to_sell_a_tenth_of_a_shelf_a_day() -> None:
-    assert learnt(Loop((WarehouseAlerts(),), small_body(shelves=1, visits=0.0)).live(1)) == {"TESTEN0000": (6.0, 6.0)}
+    loop = Loop((WarehouseAlerts(),), small_body(shelves=1, visits=0.0)).live(1)
+    assert learnt(loop, "TESTEN0000") == (6.0, 6.0)
 
 
 # --- lots in the backroom ---------------------------------------------------------------------------------------------
