@@ -86,6 +86,13 @@ def test_a_late_fact_counts_but_leaves_the_shelf_that_was_counted_since_alone() 
     assert late.version[0] == 2
 
 
+def test_what_was_put_back_before_a_count_was_counted_there() -> None:
+    early = envelope(NOON - timedelta(minutes=5))
+    late = book(count(10), e.Putback(**early, customer_id="C", shelf_id=A, quantity=2, item_weight=1.0))
+    places = (Place.SHELF, Place.BASKET, Place.UNKNOWN)
+    assert [int(late.balances[0, place]) for place in places] == [10, -2, -10 + 2]
+
+
 def test_an_older_count_that_comes_late_does_not_open_the_shelf_to_late_facts_again() -> None:
     minutes = [NOON - timedelta(minutes=ago) for ago in (20, 10)]
     late = book(count(10), count(0, minutes[0]), pickup(2, minutes[1]))

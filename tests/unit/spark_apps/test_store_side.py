@@ -464,6 +464,7 @@ def test_the_days_before_expiry_are_those_of_the_shelf_and_a_new_policy_counts_a
         SHELF: datetime(2026, 1, 4, tzinfo=UTC),
         "TESTEN0004": datetime(2026, 1, 4, 10, 1, tzinfo=UTC),
     }
+    assert {alert.version for alert in loop.sent(Alert)} == {1}, "told once"
     loop.live(at(6, 0))
     closed = [a for a in loop.alerts("near_expiry") if a.batch_code.endswith("-A") and a.status == "resolved"]
     assert {alert.updated_at for alert in closed} == {datetime(2026, 1, 6, tzinfo=UTC)}, "expired, and still there"
