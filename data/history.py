@@ -396,18 +396,18 @@ def live_until(
     first = start - timedelta(days=days)
     demand = Demand(products(profiles), popularity, seed=seed, store_id=store_id, since=start - timedelta(days=DAYS))
     begin = first - timedelta(days=WARM_UP)
-    opening = drawn_lots(profiles, begin, seed, store_id, most=_usual_most(profiles, demand, begin))
+    opening = drawn_lots(profiles, begin, seed, store_id, *_usual_most(profiles, demand, begin))
     random = np.random.default_rng([seed, 11, *store_id.encode()])
     return live(profiles, demand, offers, opening, first, days=days, warm_up=WARM_UP, random=random)
 
 
-def _usual_most(profiles: Profiles, demand: Demand, day: date) -> Units:
-    """Units that the ordering rule fills the backroom up to: a slow seller has no stock of years that would expire."""
+def _usual_most(profiles: Profiles, demand: Demand, day: date) -> tuple[Units, Units]:
+    """Units that the ordering rule stocks of each product, in the backroom and in all: nobody has a stock of years."""
     goods, none = _goods(profiles), np.zeros(len(profiles), dtype=np.int64)
     rate, variance = _expected(demand)
     stock, interval = ordering.Stock(none, none, none, none), _interval(day)
     level = ordering.review(goods, WAREHOUSE_DEFAULTS, rate, variance, stock, interval, CALENDAR).level
-    return np.minimum(level, ordering.sells_in_time(rate, profiles.shelf_life_days, interval.lead)).astype(np.int64)
+    return level, ordering.sells_in_time(rate, variance, profiles.shelf_life_days, interval.lead).astype(np.int64)
 
 
 def _goods(profiles: Profiles) -> ordering.Goods:

@@ -33,11 +33,17 @@ SHORT_LIFE_DAYS = 45
 
 
 def drawn_lots(
-    profiles: Profiles, start: date, seed: int, store_id: str = "S01", most: Integers | None = None
+    profiles: Profiles,
+    start: date,
+    seed: int,
+    store_id: str = "S01",
+    most: Integers | None = None,
+    sells: Integers | None = None,
 ) -> tuple[Lots, Lots]:
     """Lots on the shelves and in the backroom on the morning of ``start``, before any delivery of that day.
 
-    ``most``: units of each product that a backroom would be filled up to; what is drawn beyond them is not there.
+    ``most``: units of each product that a backroom would be filled up to; ``sells``: units of it that sell before they
+    expire. What is drawn beyond them is not there, but for one unit in either place.
     Every lot came on a delivery day before ``start`` and expires on ``start`` or later. The shelf has
     the first-expiring lots; the newest of them may lie partly in the backroom, under the same code.
     Newer backroom lots are whole batches. Raises BadInput when a product expires sooner than that.
@@ -56,15 +62,14 @@ def drawn_lots(
             remedy=f"Give the product a shelf life of at least {age[0]} days.",
         )
 
-    stock = _filled(random, profiles.maximum_stock, *SHELF_FILL)
+    stock = _at_most(_filled(random, profiles.maximum_stock, *SHELF_FILL), sells)
     fresh = life <= SHORT_LIFE_DAYS
     backroom = np.where(
         fresh,
         _filled(random, profiles.warehouse_capacity, *BACKROOM_FILL_FRESH),
         _filled(random, profiles.warehouse_capacity, *BACKROOM_FILL),
     )
-    if most is not None:
-        backroom = np.minimum(backroom, np.maximum(most, 1))
+    backroom = _at_most(_at_most(backroom, most), None if sells is None else sells - stock)
     whole, rest = np.divmod(backroom, profiles.standard_batch_size)
     on_shelf = np.minimum(_how_many(random, STORE_LOT_CHANCES, shelves), np.minimum(stock, usable))
     in_backroom = np.minimum(_how_many(random, WAREHOUSE_LOT_CHANCES, shelves), whole + (rest > 0))
@@ -94,6 +99,10 @@ def deliveries_before(start: date, count: int) -> Days:
 
 def _filled(random: np.random.Generator, capacity: Integers, low: float, high: float) -> Integers:
     return np.maximum(np.rint(capacity * random.uniform(low, high, len(capacity))), 1).astype(np.int64)
+
+
+def _at_most(units: Integers, most: Integers | None) -> Integers:
+    return units if most is None else np.minimum(units, np.maximum(most, 1))
 
 
 def _how_many(random: np.random.Generator, chances: tuple[float, ...], size: int) -> Integers:

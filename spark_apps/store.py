@@ -19,7 +19,7 @@ from smartshelf.io.delta import DeltaSink
 from smartshelf.io.kafka import TransactionalWriter
 from smartshelf.settings import Settings
 from spark_apps import sources, tables
-from spark_apps.jobs import STAGES
+from spark_apps.jobs import STAGES, learnt_by
 from spark_apps.queries import Query
 from spark_apps.runtime import recovery
 from spark_apps.runtime.effects import JOB_STATE, Effects
@@ -144,6 +144,8 @@ def _rows(
         upstream=upstream_of(stages),
         telling=tellers(STAGES),
         past=generation.past(),
+        learnt=learnt_by(config),
+        calendar=config.calendar,
     )
     # As many tasks as state partitions: then there is no shuffle.
     tasks = int(session.conf.get("spark.sql.shuffle.partitions") or 1)

@@ -26,8 +26,10 @@ from smartshelf.contracts.rows import (
     key_json,
 )
 from smartshelf.contracts.topics import STREAMS, TOPICS
+from smartshelf.domain.calendar import Calendar
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.engine import StoreEngine
+from spark_apps.runtime.rates import NOTHING, WEEK, Opening
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import Stage
 from tests import worlds as small
@@ -46,10 +48,12 @@ class Loop:
         body: Body | None = None,
         *,
         policies: Sequence[ShelfPolicy | WhPolicy] = (),
+        learnt: Opening = NOTHING,
+        calendar: Calendar = WEEK,
         seed: int = 0,
     ) -> None:
         self.stages, self.body = tuple(stages), body or small.small_body()
-        self.store_id = self.body.store_id
+        self.store_id, self.learnt, self.calendar = self.body.store_id, learnt, calendar
         self.profiles = [small.profile(number, self.store_id) for number in range(len(self.body.shelves))]
         self.memory: MemoryStore = small.opened(self.body)
         self.worlds = self.memory.worlds(small.START, small.STEP)
@@ -202,7 +206,10 @@ class Loop:
     # --- out ---------------------------------------------------------------------------------------
 
     def _batch(self, k: int) -> None:
-        engine = StoreEngine(self.store_id, self.stages, epoch=1, step_seconds=60, values=self.values)
+        engine = StoreEngine(
+            self.store_id, self.stages, epoch=1, step_seconds=60, values=self.values, learnt=self.learnt,
+            calendar=self.calendar,
+        )  # fmt: skip
         records, self._waiting = self._waiting, []
         self.random.shuffle(records)
         result = engine.process(records)
@@ -232,6 +239,21 @@ class Loop:
         """The latest row of every alert of a rule."""
         latest = {alert.alert_id: alert for alert in self.sent(Alert)}
         return [alert for alert in latest.values() if alert.event_type == rule]
+
+    def opened_twice(self) -> list[Alert]:
+        """Alerts that were opened while one of their rule and subject had not come to its end."""
+        subjects: dict[tuple[object, ...], str] = {}
+        found = []
+        for alert in self.sent(Alert):
+            # Of a balance below zero the sentence tells the place.
+            place = alert.why.partition("units ")[2] if alert.event_type == "negative_balance" else alert.location
+            subject = (alert.event_type, alert.shelf_id, alert.batch_code, place.partition(":")[0].partition(" now")[0])
+            if subjects.get(subject, alert.alert_id) != alert.alert_id:
+                found.append(alert)
+            subjects[subject] = alert.alert_id
+            if alert.status in ("resolved", "dismissed"):
+                del subjects[subject]
+        return found
 
     def plans(self) -> list[RestockPlan]:
         return [plan for plan in self.rows["shelf_restock_plan"].values() if plan is not None]

@@ -19,6 +19,7 @@ from smartshelf.contracts.control import Tick
 from smartshelf.contracts.rows import ShelfProfile, key_json
 from spark_apps.jobs.daily_features import DailyFeatures
 from spark_apps.runtime.engine import StoreEngine
+from spark_apps.runtime.rates import NOTHING, Opening
 from spark_apps.runtime.records import Record
 
 STORE = "S01"
@@ -34,10 +35,12 @@ class Told:
     """One store and the stage alone; steps of a minute, its state saved and loaded between batches."""
 
     def __init__(
-        self, start: datetime, profiles: list[ShelfProfile], stage: DailyFeatures, *, every: int = 60, seed: int = 0
-    ) -> None:
+        self, start: datetime, profiles: list[ShelfProfile], stage: DailyFeatures, *, learnt: Opening = NOTHING,
+        every: int = 60, seed: int = 0,
+    ) -> None:  # fmt: skip
         """``every``: steps in a batch; ``seed`` mixes the records of one."""
         self.start, self.stage, self.every, self.random = start, stage, every, random.Random(seed)
+        self.learnt = learnt
         self.values: dict[str, bytes] = {}
         self.offsets: dict[str, int] = defaultdict(int)
         self.facts: dict[int, list[tuple[str, e.Event]]] = defaultdict(list)
@@ -98,7 +101,7 @@ class Told:
         return self
 
     def _batch(self) -> None:
-        engine = StoreEngine(STORE, (self.stage,), epoch=1, step_seconds=60, values=self.values)
+        engine = StoreEngine(STORE, (self.stage,), epoch=1, step_seconds=60, values=self.values, learnt=self.learnt)
         records, self._waiting = self._waiting, []
         self.random.shuffle(records)
         for _, output in engine.process(records).emitted:

@@ -49,6 +49,8 @@ MOVEMENTS: dict[str, Movement] = {
 
 #: Why a ``wh_adjust`` takes an expired lot out of the backroom; staff are asked to throw it away.
 EXPIRED = "expired"
+#: Why a ``wh_adjust`` takes units off the way: they were to be brought to the shelf, and never came.
+NOT_FOUND = "not_found"
 
 #: A count moves its ``adjustment`` by (reason, location); every other reason books against UNKNOWN.
 OPENING = "opening"
@@ -59,6 +61,11 @@ def count_movement(reason: str, location: str) -> Movement:
     """Opening stock comes from the supplier, every other correction from (or to) the unknown."""
     origin = Place.SUPPLIER if reason == OPENING else Place.UNKNOWN
     return Movement(origin, COUNTED_PLACE[location], "adjustment")
+
+
+def adjust_movement(reason: str) -> Movement:
+    """Corrections are of the backroom, but for what nobody has found there after it was on its way by the books."""
+    return Movement(Place.UNKNOWN, Place.ON_THE_WAY if reason == NOT_FOUND else Place.BACKROOM, "qty")
 
 
 def removal_movement(location: str) -> Movement:

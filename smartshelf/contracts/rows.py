@@ -615,6 +615,8 @@ class JobProgress(Row, kw_only=True):
     sent: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
     #: By store: the cut up to which stages that are new to it say nothing.
     now: Mapping[str, tuple[int, ...]] = {}
+    #: By store and stage: the cut up to which the store had lived without it, whenever that was.
+    began: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
     #: Its stages; of one that several jobs name, the job of the highest epoch is in charge.
     stages: tuple[str, ...] = ()
     #: Last output offset by topic and partition.

@@ -96,6 +96,9 @@ _CAUSES = {
 
 
 def unpaid(current_stock: int, likely_cause: str | None) -> str:
+    """Below zero: tills took for units that nobody was seen to take."""
+    if current_stock < 0:
+        return f"Baskets held {current_stock} units at closing: more was paid for than anybody was seen to take."
     guess = f", {_CAUSES[likely_cause]}" if likely_cause else ""
     return f"{current_stock} units left the shelf and were in no basket and on no receipt at closing{guess}."
 
@@ -106,6 +109,18 @@ def phantom(current_stock: int, suggested_qty: int) -> str:
         f"The books hold {current_stock} units and the scale does not feel {suggested_qty} of them: probably taken "
         "without being seen, or scanned as something else. Count the shelf."
     )
+
+
+def not_found(current_stock: int, batch_code: str, suggested_qty: int) -> str:
+    """``suggested_qty``: units to be looked for, ``current_stock``: what is left of the lot in the backroom."""
+    return (
+        f"{suggested_qty} units of lot {batch_code} were to be brought to the shelf and never came; the books hold "
+        f"{current_stock} more in the backroom. Count them."
+    )
+
+
+def booked_to_the_unknown() -> str:
+    return "Booked to the unknown; nothing is left to do."
 
 
 def scale_drifts(current_stock: int) -> str:

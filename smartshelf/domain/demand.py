@@ -61,8 +61,9 @@ LONG_TAIL = 1.6
 CHEAPER_SELLS = -0.5
 #: No product sells more a day than its room holds for so many days (deliveries are two or three days apart).
 COVER_DAYS = 3.5
-#: A perishable sells its supplier batch within so many shelf lives on average, or would not be listed.
-BATCH_WITHIN_LIFE = 1.5
+#: A product sells its supplier batch within so many shelf lives on average, or would not be listed: a perishable, and
+#: one that keeps, of which nobody lists what lies there for a year.
+BATCH_WITHIN_LIFE, BATCH_WITHIN_LONG_LIFE = 1.5, 0.5
 SHORT_LIFE_DAYS = 60
 
 ELASTICITY = -2.0
@@ -231,7 +232,7 @@ def base_rates(products: Products, popularity: Mapping[str, float]) -> Rates:
     """Units a day of each product at list price on a mean day; together UNITS_A_DAY for 1,142 shelves.
 
     ``popularity``: each category's share of units (any scale); one that is not named gets the mean of those that are.
-    Within a category room and batch bind (COVER_DAYS, BATCH_WITHIN_LIFE); what they cut is shared by the rest.
+    Within a category room and batch bind (COVER_DAYS, BATCH_WITHIN_LIFE); what that cuts or adds is shared by the rest.
     """
     names, code = np.unique(np.asarray(products.category), return_inverse=True)
     usual = sum(popularity.values()) / len(popularity) if popularity else 1.0
@@ -240,11 +241,9 @@ def base_rates(products: Products, popularity: Mapping[str, float]) -> Rates:
     appeal = np.maximum(products.visibility, 0.01) * np.exp(LONG_TAIL * liking(products.product_id))
     appeal = appeal * (products.price / _median(products)) ** CHEAPER_SELLS
     most = products.room / COVER_DAYS
-    least = np.where(
-        products.shelf_life_days <= SHORT_LIFE_DAYS,
-        np.minimum(products.batch / (BATCH_WITHIN_LIFE * products.shelf_life_days), most),
-        0.0,
-    )
+    is_short = products.shelf_life_days <= SHORT_LIFE_DAYS
+    lives = np.where(is_short, BATCH_WITHIN_LIFE, BATCH_WITHIN_LONG_LIFE)
+    least = np.minimum(products.batch / (lives * products.shelf_life_days), most)
     rates = np.empty(len(code))
     for category, total in enumerate(wanted.tolist()):
         rows = np.flatnonzero(code == category)

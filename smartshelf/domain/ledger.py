@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartshelf.contracts import events as e
-from smartshelf.contracts.ledger import MOVEMENTS, Movement, Place, count_movement, removal_movement
+from smartshelf.contracts.ledger import MOVEMENTS, Movement, Place, adjust_movement, count_movement, removal_movement
 
 PLACES = len(Place)
 Matrix = NDArray[np.int64]
@@ -52,11 +52,13 @@ def movements(fact: e.Event) -> list[Moved]:
 
 
 def rule_for(event_type: str, reason: str | None, location: str | None) -> Movement | None:
-    """How an event of this type (and, for counts and removals, reason and location) moves units."""
+    """How an event of this type (and, for counts, removals and adjustments, reason and location) moves units."""
     if event_type == "count":
         return count_movement(reason or "", location or "store")
     if event_type == "removal":
         return removal_movement(location or "store")
+    if event_type == "wh_adjust":
+        return adjust_movement(reason or "")
     return MOVEMENTS.get(event_type)
 
 

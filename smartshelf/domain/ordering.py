@@ -30,9 +30,16 @@ SMOOTHING = 0.10
 #: with 1.0 the simulated year wastes half as much fresh food (0.6 %, less than chains report) and its fresh shelves
 #: are empty on 2 % more days. A forecast can do better than this rule.
 LIVES_IN_STORE = 2.5
+#: The same of goods that keep (KEEPS_DAYS): they expire when a slow seller is stocked for years. With 2.5 a store threw
+#: 30-48 units a day of them away from its second year on (with 0.6: 5-8), and 7 in its first, when few lots are old
+#: enough: the year of history was not like the live year after it.
+LIVES_IN_STORE_OF_KEEPING = 0.6
 #: Products that keep longer than this are ordered for more days at once, and the backroom holds so many full shelves of
 #: them in reserve: it gives units in refills of half a shelf, not one by one.
 KEEPS_DAYS, KEEPS_REVIEW_DAYS, RESERVE_SHELVES = SHORT_LIFE_DAYS, 10.0, 1.75
+#: Share of a full shelf that is taken to be on it at least when a lorry has been unpacked: between the threshold (30 %)
+#: and the target (80 %) of the default policies.
+UNPACKED = 0.4
 #: Share of a full shelf that is taken to sell in a day until a day has been seen.
 FIRST_GUESS = 0.1
 
@@ -108,13 +115,19 @@ def order_up_to(point: Units, rate: Rates, review_days: Any, refill: Any = 0, st
     return _or_stated(point + np.ceil(np.maximum(rate * review_days, refill)), stated)
 
 
-def sells_in_time(rate: Rates, shelf_life_days: Units, lead: float) -> Rates:
-    """Units beyond which a perishable must not be stocked: what sells until a lot delivered after ``lead`` days is old.
+def sells_in_time(rate: Rates, variance: Rates, shelf_life_days: Units, lead: float) -> Rates:
+    """Units beyond which a product must not be stocked: what sells until a lot delivered after ``lead`` days is old.
 
     rate x (lead + LIVES_IN_STORE x shelf life): the idea of R. Broekmeulen and K. van Donselaar ("A heuristic to manage
     perishable inventory with batch ordering, positive lead-times, and time-varying demand", 2009) in its simplest form.
+    Of goods that keep, stock for months hangs on a rate of three weeks, and a slow seller's good week would fill the
+    backroom for years: one standard error of the smoothed rate is taken off, sqrt(variance x SMOOTHING /
+    (2 - SMOOTHING)).
     """
-    return rate * (lead + LIVES_IN_STORE * shelf_life_days)
+    keeps = shelf_life_days > KEEPS_DAYS
+    lives = np.where(keeps, LIVES_IN_STORE_OF_KEEPING, LIVES_IN_STORE)
+    error = np.sqrt(variance * (SMOOTHING / (2 - SMOOTHING)))
+    return np.where(keeps, np.maximum(rate - error, 0), rate) * (lead + lives * shelf_life_days)
 
 
 def batches(
@@ -188,10 +201,13 @@ def review(
 ) -> Review:
     """How much of each product to order at a cutoff.
 
-    Parameters as of ``levels``.
+    Parameters as of ``levels``. Of a product that is nowhere a batch is ordered however slowly it seems to sell: an
+    empty shelf shows no sales to learn from, so it would never be ordered again.
     """
     point, level = levels(goods, policy, rate, variance, cutoff, calendar)
     there = stock.backroom + stock.on_order
+    still_sells = sells_in_time(rate, variance, goods.shelf_life_days, cutoff.lead) - stock.on_shelf - there
+    is_nowhere = stock.on_shelf + there <= 0
     return Review(
         where := position(stock.backroom - stock.perishing, stock.on_order, stock.reserved),
         point,
@@ -201,10 +217,22 @@ def review(
             point,
             level,
             goods.batch,
-            room=goods.warehouse_capacity - there + np.floor(rate * cutoff.lead),
-            still_sells=sells_in_time(rate, goods.shelf_life_days, cutoff.lead) - stock.on_shelf - there,
+            room=goods.warehouse_capacity - there + _leaves(goods, rate, stock, cutoff),
+            still_sells=np.where(is_nowhere, np.maximum(still_sells, goods.batch), still_sells),
         ),
     )
+
+
+def _leaves(goods: Goods, rate: Rates, stock: Stock, cutoff: Interval) -> Any:
+    """Units that are expected to go from the backroom to the shelf until the lorry is unpacked, and make room for it.
+
+    What sells comes off the shelf first, and an empty shelf makes room before anything is sold. When all sales until
+    the delivery counted as room (rate x lead), 0.7 % of shelf-days of the year of history ended with more in the
+    backroom than it holds, 53 units a day; so it is 0.1 % and 6 units, 97.0 instead of 96.8 % of shelf-days are without
+    a stock-out, and fresh waste is 1.2 instead of 1.3 %. With no such room 94.4 % of shelf-days would be without one.
+    """
+    left = stock.on_shelf - rate * cutoff.lead
+    return np.floor(np.maximum(UNPACKED * goods.maximum_stock - left, 0))
 
 
 def levels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from numpy.typing import NDArray
 
 Units = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+#: What was to be brought to a shelf and is so long overdue was not where the books had it. Staff take eight minutes;
+#: a shelf waits for what is on its way, so it must not wait for ever.
+NOT_FOUND_AFTER = timedelta(hours=2)
 
 
 def threshold(maximum: Units, threshold_pct: Any, min_qty: Any = 0) -> Units:

@@ -32,8 +32,9 @@ from smartshelf.errors import BadInput
 from smartshelf.init import opening
 from smartshelf.io.step_save import UNBORN, Changes, Fact, Outcome, Position
 from smartshelf.settings import Settings, opens_at
-from spark_apps.jobs import configured_by
+from spark_apps.jobs import configured_by, learnt_by
 from spark_apps.runtime.engine import TASKS, Result, StoreEngine
+from spark_apps.runtime.rates import NOTHING
 from spark_apps.runtime.records import Record
 from spark_apps.runtime.stage import TICKS, Output
 
@@ -72,8 +73,16 @@ class Process:
         self._ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._config_ends: dict[str, Offsets] = {store: {} for store in config.stores}
         self._inbox: dict[str, list[Record]] = {store: [] for store in config.stores}
+        learnt = learnt_by(config)
         self._engines = {
-            store: StoreEngine(store, self._stages, epoch=config.epoch, step_seconds=config.step_seconds)
+            store: StoreEngine(
+                store,
+                self._stages,
+                epoch=config.epoch,
+                step_seconds=config.step_seconds,
+                learnt=learnt.get(store, NOTHING),
+                calendar=config.calendar,
+            )
             for store in config.stores
         }
         self._step = 0

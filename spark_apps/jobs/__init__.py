@@ -26,6 +26,7 @@ from spark_apps.jobs.supplier_manager import SupplierManager
 from spark_apps.jobs.warehouse_aggregator import WarehouseAggregator
 from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
 from spark_apps.jobs.wh_batch_state import WarehouseBatchState
+from spark_apps.runtime.rates import Opening
 from spark_apps.runtime.stage import Stage
 
 #: Stages in the order in which a step runs them.
@@ -57,15 +58,19 @@ def configured_by(config: Settings) -> tuple[Stage[Any], ...]:
     """All stages, in order, as the settings want them."""
     weekly = read_weekly(config.data_dir / OFFERS, config.sim_start)
     closing = read_closing(config.data_dir / CLOSING)
-    learnt = {store: past.demand() for store, past in closing.items()}
     chosen: dict[str, Stage[Any]] = {
-        WarehouseAlerts.name: WarehouseAlerts(learnt, config.calendar),
+        WarehouseAlerts.name: WarehouseAlerts(config.calendar),
         SupplierManager.name: SupplierManager(config.calendar),
-        DailyDiscounts.name: DailyDiscounts(weekly, learnt, config.calendar),
+        DailyDiscounts.name: DailyDiscounts(weekly),
         ExpiredRemoval.name: ExpiredRemoval(config.remove_mode),
         DailyFeatures.name: DailyFeatures(weekly, closing, config.calendar),
     }
     return tuple(chosen.get(stage.name, stage) for stage in STAGES)
+
+
+def learnt_by(config: Settings) -> dict[str, Opening]:
+    """Store -> what its year of history has learnt of demand."""
+    return {store: past.demand() for store, past in read_closing(config.data_dir / CLOSING).items()}
 
 
 def part(parts: Sequence[str], number: int) -> tuple[str, ...]:

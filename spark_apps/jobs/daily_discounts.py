@@ -16,11 +16,9 @@ import numpy as np
 from smartshelf.contracts import events as e
 from smartshelf.contracts.rows import DailyDiscount
 from smartshelf.domain import pricing
-from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.lots import NO_DATE, UNKNOWN_LOT, LotPlace, day_of
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.rates import DemandRates, Opening
 from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import Deciding, gone, lead, row, task
 
@@ -34,7 +32,6 @@ Weekly = Mapping[str, Mapping[str, Mapping[str, float]]]
 class State(msgspec.Struct):
     #: Today as days since 1970.
     day: int = -1
-    rates: DemandRates = msgspec.field(default_factory=DemandRates)
     #: Day (ISO) -> (shelf, batch) discounted on it, until their rows leave the topic.
     given: dict[str, list[tuple[str, str]]] = {}
 
@@ -45,21 +42,15 @@ class DailyDiscounts(Deciding[State]):
     name: ClassVar = "daily_discounts"
     books: ClassVar = True
     made: ClassVar = State
-    version: ClassVar = 2
+    version: ClassVar = 3
 
-    def __init__(
-        self,
-        weekly: Weekly | None = None,
-        rates: Mapping[str, Opening] | None = None,
-        calendar: Calendar | None = None,
-    ) -> None:
-        """``weekly``: the promotion file; ``rates``: what each store's history has learnt; fixed for its life."""
-        self._weekly, self._rates, self._calendar = weekly or {}, rates or {}, calendar or Calendar()
+    def __init__(self, weekly: Weekly | None = None) -> None:
+        """``weekly``: the promotion file, fixed for the life of a store."""
+        self._weekly = weekly or {}
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
-        state.rates.follow(self._rates.get(step.scope.store_id, {}), self._calendar, config, step, books)
         if step.n:
             # Nothing is sold and no lot moves while the clock stands.
             return state, []
@@ -118,7 +109,7 @@ class DailyDiscounts(Deciding[State]):
             lot = lots.shelf_ids[rows[at]], lots.batch_codes[rows[at]]
             if lot[0] not in config.profiles or lot[1] == UNKNOWN_LOT or lot in given:
                 continue
-            expected, _ = state.rates.columns(lot[:1])
+            expected = books.demand.mean[books.shelves.row_of[lot[0]]]
             discount = float(pricing.markdown(left[[at]], units[[at]], expected)[0])
             given.append(lot)
             outputs += _give(step, *lot, discount)

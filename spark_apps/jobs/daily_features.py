@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +29,6 @@ from smartshelf.io.closing import Closing
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.rates import DemandRates
 from spark_apps.runtime.stage import Output, Stage, Step
 from spark_apps.runtime.writing import gone, row
 
@@ -105,7 +103,6 @@ class State:
         default_factory=lambda: {name: np.zeros(0, kind) for name, (kind, _) in _COLUMNS.items()}
     )
     past: bytes = _NO_PAST
-    rates: DemandRates = field(default_factory=DemandRates)
     #: The first day that the store lives; NO_DAY before its first step.
     first_day: int = -1
     #: Whether the store has lived today's opening.
@@ -121,7 +118,7 @@ class DailyFeatures(Stage[State]):
     """Counts what happens, looks at the store when it opens, orders, and closes a day."""
 
     name: ClassVar = "daily_features"
-    version: ClassVar = 1
+    version: ClassVar = 2
     facts: ClassVar = frozenset({"pos_transactions", "shelf_events", "foot_traffic", "proposals"})
     books: ClassVar = True
     config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "wh_policies"})
@@ -134,18 +131,16 @@ class DailyFeatures(Stage[State]):
     ) -> None:
         """``weekly``: the promotion file; ``closing``: each store's last days of history; fixed for its life."""
         self._weekly, self._closing = weekly or {}, closing or {}
-        self._learnt = {store: past.demand() for store, past in self._closing.items()}
         self._calendar = calendar or Calendar()
 
     def new(self) -> State:
         return State()
 
     def load(self, data: bytes) -> State:
-        columns, past, rates, *rest = codec.unpack(data, self.version, self.name)
+        columns, past, *rest = codec.unpack(data, self.version, self.name)
         state = State(
             {name: np.frombuffer(raw, _COLUMNS[name][0]).copy() for name, raw in columns.items()},
             past,
-            msgspec.msgpack.decode(rates, type=DemandRates),
             *rest,
         )
         state.told = {int(day): [(hour, aisle) for hour, aisle in told] for day, told in state.told.items()}
@@ -154,8 +149,7 @@ class DailyFeatures(Stage[State]):
     def dump(self, state: State) -> bytes:
         columns = {name: column.tobytes() for name, column in state.columns.items()}
         told = {str(day): of_day for day, of_day in state.told.items()}
-        rates = msgspec.msgpack.encode(state.rates)
-        rest = [state.past, rates, state.first_day, state.has_opened, state.people, state.open_steps, told]
+        rest = [state.past, state.first_day, state.has_opened, state.people, state.open_steps, told]
         return codec.pack(self.version, [columns, *rest])
 
     def advance(
@@ -168,7 +162,6 @@ class DailyFeatures(Stage[State]):
         day.stand_open()
         day.count(facts)
         day.look()
-        state.rates.follow(self._learnt.get(step.scope.store_id, {}), self._calendar, config, step, books)
         outputs: list[Output] = []
         if self._calendar.opening.within(step.since, step.at):
             day.open(self._offers(step.scope.store_id, step.at.date()))
@@ -290,7 +283,8 @@ class _Day:
             if shelf_id in self.book.row_of:
                 weekly[self.book.row_of[shelf_id]] = discount
         shelves, expected = self._shelves(), np.zeros(len(self.book.shelf_ids))
-        expected[self._rows(shelves)], _ = self.state.rates.columns(shelves)
+        rows = self._rows(shelves)
+        expected[rows] = self.books.demand.mean[rows]
         units, left = self._lots((LotPlace.STORE,), self.step.at.date())
         self.now["discount"] = pricing.combine(weekly, features.mean_markdown(units, left, expected))
 
@@ -300,10 +294,11 @@ class _Day:
         ruled = [rules.row_of[shelf] for shelf in shelves]
         policy = {name: column[ruled] for name, column in rules.warehouse.items()}
         interval = ordering.interval(cutoff, self.calendar)
+        rows, demand = self._rows(shelves), self.books.demand
         point, _ = ordering.levels(
-            rules.goods.take(ruled), policy, *self.state.rates.columns(shelves), interval, self.calendar
+            rules.goods.take(ruled), policy, demand.mean[rows], demand.variance[rows], interval, self.calendar
         )
-        self.now["reorder_point"][self._rows(shelves)] = point
+        self.now["reorder_point"][rows] = point
 
     def _lots(self, places: Sequence[LotPlace], day: date) -> tuple[Column, Column]:
         """Units and days left on ``day`` of every lot with a date, as (shelves, lots)."""

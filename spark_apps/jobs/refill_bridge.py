@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import msgspec
 
-from smartshelf.contracts.events import Event, Refill, WhOut
+from smartshelf.contracts.events import Event, Refill, WhAdjust, WhOut
 from smartshelf.contracts.ids import task_id
+from smartshelf.contracts.ledger import NOT_FOUND
 from smartshelf.contracts.rows import RefillPending
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
@@ -28,7 +29,7 @@ class State(msgspec.Struct):
 
 
 class RefillBridge(Deciding[State]):
-    """Turns every ``wh_out`` into one refill task, and follows it until its units are on the shelf."""
+    """Turns every ``wh_out`` into one refill task, and follows it until its units are on the shelf or given up."""
 
     name: ClassVar = "refill_bridge"
     facts: ClassVar = frozenset({"wh_events", "shelf_events"})
@@ -40,7 +41,9 @@ class RefillBridge(Deciding[State]):
         outputs = [out for fact in facts if isinstance(fact, WhOut) for out in _send(state, fact, step)]
         for fact in facts:
             if isinstance(fact, Refill):
-                outputs += _arrive(state, fact, step)
+                outputs += _end(state, fact.shelf_id, fact.batch_code, fact.quantity, step)
+            elif isinstance(fact, WhAdjust) and fact.reason == NOT_FOUND:
+                outputs += _end(state, fact.shelf_id, fact.batch_code, -fact.qty, step)
         return state, outputs
 
 
@@ -69,13 +72,13 @@ def _send(state: State, out: WhOut, step: Step) -> list[Output]:
     return [asked, row(TOPIC, pending)]
 
 
-def _arrive(state: State, refill: Refill, step: Step) -> list[Output]:
-    """Units of a lot are on the shelf: a refill names no task, so the oldest of the lot's tasks come first."""
+def _end(state: State, shelf_id: str, batch_code: str, left: int, step: Step) -> list[Output]:
+    """Units of a lot are on the shelf, or were not found: facts name no task, so the oldest of the lot's come first."""
     outputs: list[Output] = []
-    left, waiting = refill.quantity, state.pending.pop(refill.shelf_id, [])
+    waiting = state.pending.pop(shelf_id, [])
     still: list[RefillPending] = []
     for pending in waiting:
-        units = min(left, pending.quantity) if pending.batch_code == refill.batch_code else 0
+        units = min(left, pending.quantity) if pending.batch_code == batch_code else 0
         left -= units
         if units == pending.quantity:
             outputs.append(gone(TOPIC, RefillPending, {"store_id": pending.store_id, "task_id": pending.task_id}))
@@ -85,5 +88,5 @@ def _arrive(state: State, refill: Refill, step: Step) -> list[Output]:
             outputs.append(row(TOPIC, pending))
         still.append(pending)
     if still:
-        state.pending[refill.shelf_id] = still
+        state.pending[shelf_id] = still
     return outputs

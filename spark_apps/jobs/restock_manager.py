@@ -2,6 +2,7 @@
 
 A ``restock`` proposal opens a shelf's plan, unless it has one. A plan takes the first-expiring lots, never one that
 would expire on its way, and waits with the rest until stock arrives. A ``write_off`` takes an expired lot out.
+What has left the backroom by the books and does not come to its shelf was not found: it is booked to the unknown.
 People may cancel what a plan still waits for (its shelf then gets no new one during the policy's cooldown), and
 count what the backroom holds.
 """
@@ -18,9 +19,9 @@ import numpy as np
 from smartshelf.contracts import events as e
 from smartshelf.contracts.commands import Asked, CancelPlan, CountShelf
 from smartshelf.contracts.ids import stable_id
-from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.ledger import EXPIRED, NOT_FOUND, Place
 from smartshelf.contracts.rows import RestockPlan
-from smartshelf.domain import fefo
+from smartshelf.domain import fefo, restock
 from smartshelf.domain.lots import UNKNOWN_LOT, LotPlace
 from smartshelf.domain.shelf import micros
 from spark_apps.runtime.books import FORGET_AFTER, Books
@@ -51,6 +52,13 @@ class Plan(msgspec.Struct):
         return 0 if self.canceled_by else self.row.suggested_qty - self.taken
 
 
+class Under(msgspec.Struct, array_like=True):
+    """Units on their way to a shelf, and when they are due there; microseconds since 1970."""
+
+    units: int
+    due: int
+
+
 class State(msgspec.Struct):
     pen: Pen = msgspec.field(default_factory=Pen)
     #: Shelf -> its open plan.
@@ -60,13 +68,15 @@ class State(msgspec.Struct):
     #: Shelf whose plan somebody canceled -> until when it gets no other, microseconds since 1970.
     canceled: dict[str, int] = {}
     adjusted: Adjusted = msgspec.field(default_factory=Adjusted)
+    #: (shelf, batch, plan) -> what is on its way.
+    under_way: dict[tuple[str, str, str], Under] = {}
 
 
 class RestockManager(Deciding[State]):
     """Plans are served in the order in which they were opened; equal steps by plan id."""
 
     name: ClassVar = "restock_manager"
-    facts: ClassVar = frozenset({"proposals", "shelf_events"})
+    facts: ClassVar = frozenset({"proposals", "shelf_events", "wh_events"})
     config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "commands"})
     books: ClassVar = True
     writes: ClassVar = frozenset({"wh_events", "proposals"})
@@ -82,7 +92,9 @@ class RestockManager(Deciding[State]):
             return state, outputs
         outputs += desk.forget()
         outputs += desk.write_off([fact for fact in facts if isinstance(fact, e.WriteOff)])
+        desk.send([fact for fact in facts if isinstance(fact, e.WhOut)])
         desk.place([fact for fact in facts if isinstance(fact, e.Refill)])
+        outputs += desk.miss()
         desk.open([fact for fact in facts if isinstance(fact, e.Restock)])
         return state, outputs + desk.serve()
 
@@ -173,12 +185,45 @@ class _Desk:
         missing = max(needed - int(self.books.shelves.balances[row, Place.ON_THE_WAY]), 0)
         plan.row.suggested_qty = max(plan.row.suggested_qty, plan.taken + missing)
 
+    def send(self, picks: Sequence[e.WhOut]) -> None:
+        """Units have left the backroom, by this stage or by an outside system."""
+        for pick in picks:
+            name = (pick.shelf_id, pick.batch_code, pick.plan_id)
+            under_way = self.state.under_way.setdefault(name, Under(0, 0))
+            under_way.units += pick.qty
+            under_way.due = max(under_way.due, micros(pick.due_ts))
+
+    def miss(self) -> list[Output]:
+        """What is long overdue was not found: nobody waits for it any more."""
+        last = micros(self.step.at - restock.NOT_FOUND_AFTER)
+        overdue = [(name, each.units) for name, each in self.state.under_way.items() if each.due <= last]
+        outputs: list[Output] = []
+        for name, units in overdue:
+            del self.state.under_way[name]
+            shelf_id, batch_code, plan_id = name
+            plan = self.state.plans.get(shelf_id)
+            if plan is not None and plan.row.plan_id == plan_id:
+                plan.placed += units
+                self.looked_at.add(shelf_id)
+            payload = {"shelf_id": shelf_id, "batch_code": batch_code, "qty": -units, "reason": NOT_FOUND}
+            outputs.append(self._fact("wh_events", e.WhAdjust, **payload))
+        return outputs
+
     def place(self, refills: Sequence[e.Refill]) -> None:
         """Staff have put units on the shelf."""
         for refill in refills:
+            self._arrived(refill)
             plan = self.state.plans.get(refill.shelf_id)
             if plan is not None and refill.plan_id == plan.row.plan_id:
                 plan.placed += refill.quantity
+
+    def _arrived(self, refill: e.Refill) -> None:
+        name = (refill.shelf_id, refill.batch_code, refill.plan_id or "")
+        under_way = self.state.under_way.get(name)
+        if under_way is not None:
+            under_way.units -= refill.quantity
+            if under_way.units <= 0:
+                del self.state.under_way[name]
 
     def serve(self) -> list[Output]:
         """What the plans looked at can do now."""
@@ -192,7 +237,7 @@ class _Desk:
         outputs: list[Output] = []
         room = self._room(shelf_id)
         if plan.waiting and room:
-            outputs = self._pick(plan, min(plan.waiting, room))
+            outputs = self._pick(plan, min(plan.waiting, room, self._there(shelf_id)))
         is_full = plan.waiting > 0 and not room
         status = _status(plan, is_full)
         if status in ("completed", "canceled"):
@@ -212,6 +257,11 @@ class _Desk:
             return 0
         balances = book.balances[book.row_of[shelf_id]]
         return max(profile.maximum_stock - max(int(balances[Place.SHELF]), 0) - int(balances[Place.ON_THE_WAY]), 0)
+
+    def _there(self, shelf_id: str) -> int:
+        """Units in the backroom: fewer than its lots hold when some are gone of which nobody knows the lot."""
+        book = self.books.shelves
+        return max(int(book.balances[book.row_of[shelf_id], Place.BACKROOM]), 0)
 
     def _pick(self, plan: Plan, wanted: int) -> list[Output]:
         # The refill bridge hears of it one step later, and staff are done L steps after that.
@@ -263,7 +313,7 @@ class _Desk:
                 continue
             outputs.append(
                 self._fact(
-                    "wh_events", e.WhAdjust, shelf_id=shelf_id, batch_code=batch_code, qty=-units, reason="expired"
+                    "wh_events", e.WhAdjust, shelf_id=shelf_id, batch_code=batch_code, qty=-units, reason=EXPIRED
                 )
             )
             outputs.append(
@@ -275,7 +325,7 @@ class _Desk:
                     batch_code=batch_code,
                     quantity=units,
                     location="warehouse",
-                    reason="expired",
+                    reason=EXPIRED,
                 )
             )
         return outputs

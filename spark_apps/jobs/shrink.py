@@ -1,11 +1,13 @@
-"""Shrink: what was in baskets at closing and never paid, and what the scales do not feel (``unpaid``, ``alerts``).
+"""Shrink: what was in baskets at closing and never paid, what the scales do not feel, and what never came to its shelf
+(``unpaid``, ``alerts``).
 
 | rule | opens | closes |
 |---|---|---|
 | unpaid | after closing: units left in baskets are booked as lost | at the next sweep |
 | phantom_stock | hourly: books and scale differ by more than its error, or it says nothing | they agree again |
+| phantom_stock (warehouse) | the restock manager has given up waiting for goods from the backroom | at the next sweep |
 
-Both name the likely cause. For what was not paid, the baskets of the day's customers tell it.
+All name the likely cause. For what was not paid, the baskets of the day's customers tell it.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ import msgspec
 import numpy as np
 
 from smartshelf.contracts import events as e
-from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.ledger import NOT_FOUND, Place
 from smartshelf.domain import alerts, shrink
 from smartshelf.domain.calendar import EVERY_DAY, Timetable
+from smartshelf.domain.lots import LotPlace
 from smartshelf.domain.shelf import MILLIGRAMS
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
@@ -28,6 +31,7 @@ from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import AlertBook, Deciding, Pen
 
 UNPAID, PHANTOM = "unpaid", "phantom_stock"
+STORE, WAREHOUSE = "store", "warehouse"
 #: The shop is empty by 22:45.
 SWEEP = Timetable(EVERY_DAY, time(23))
 
@@ -49,7 +53,7 @@ class Shrink(Deciding[State]):
     """Compares once an hour, sweeps once a day."""
 
     name: ClassVar = "shrink"
-    facts: ClassVar = frozenset({"shelf_events", "pos_transactions"})
+    facts: ClassVar = frozenset({"shelf_events", "pos_transactions", "wh_events"})
     books: ClassVar = True
     config: ClassVar = frozenset({"shelf_profiles", "commands"})
     writes: ClassVar = frozenset({"shelf_events"})
@@ -62,6 +66,8 @@ class Shrink(Deciding[State]):
         # Facts come by topic; who pays has taken before.
         for fact in sorted(facts, key=lambda fact: isinstance(fact, e.PosTransaction)):
             _note(state, fact)
+            if isinstance(fact, e.WhAdjust) and fact.reason == NOT_FOUND and fact.qty < 0:
+                outputs.append(_missed(state, fact, step, books))
         if step.at.hour != step.since.hour:
             outputs += self._compare(state, config, step, books)
         if SWEEP.within(step.since, step.at):
@@ -72,6 +78,8 @@ class Shrink(Deciding[State]):
         outputs: list[Output] = []
         for subject, _ in state.alerts.of_rule(UNPAID):
             outputs += state.alerts.resolve(state.pen, step, UNPAID, subject, alerts.settled())
+        for subject in sorted(_phantoms(state, WAREHOUSE)):
+            outputs += state.alerts.resolve(state.pen, step, PHANTOM, subject, alerts.booked_to_the_unknown())
         for basket in state.baskets.values():
             _slip(state, basket, has_paid=False)
         slipped, state.baskets, state.slipped = state.slipped, {}, {}
@@ -89,7 +97,7 @@ class Shrink(Deciding[State]):
                     UNPAID,
                     shelf_id,
                     shelf_id=shelf_id,
-                    location="store",
+                    location=STORE,
                     current_stock=units,
                     severity="warning",
                     likely_cause=cause,
@@ -111,7 +119,7 @@ class Shrink(Deciding[State]):
         missing = shrink.missing(stock, weight, item_weight, readings)
         drifts = shrink.drifts(stock, weight, item_weight, readings)
         silent = shrink.is_silent([state.unfelt.get(shelf, 0) for shelf in shelves])
-        before = dict(state.alerts.of_rule(PHANTOM))
+        before = _phantoms(state, STORE)
         looked_at = np.flatnonzero((missing > 0) | drifts | silent).tolist()
         looked_at += [row for row, shelf in enumerate(shelves) if shelf in before]
         outputs: list[Output] = []
@@ -124,10 +132,35 @@ class Shrink(Deciding[State]):
             else:
                 cause = _cause(silent=bool(silent[row]), drifts=bool(drifts[row]))
                 outputs.append(_told(state, step, shelf_id, units, phantom, cause))
-        gone = before.keys() - set(shelves)
+        gone = before - set(shelves)
         for shelf_id in sorted(gone):
             outputs += state.alerts.resolve(state.pen, step, PHANTOM, shelf_id, alerts.without_profile())
         return outputs
+
+
+def _phantoms(state: State, location: str) -> set[str]:
+    """Subjects of open alerts about units that are not where the books have them."""
+    return {subject for subject, alert in state.alerts.of_rule(PHANTOM) if alert.location == location}
+
+
+def _missed(state: State, fact: e.WhAdjust, step: Step, books: Books) -> Output:
+    lot, units = (fact.shelf_id, fact.batch_code), -fact.qty
+    left = int(books.lots.units[books.lots.row_of[lot], LotPlace.BACKROOM])
+    return state.alerts.raise_(
+        state.pen,
+        Shrink.name,
+        step,
+        PHANTOM,
+        f"{fact.shelf_id}|{fact.batch_code}|{WAREHOUSE}",
+        shelf_id=fact.shelf_id,
+        batch_code=fact.batch_code,
+        location=WAREHOUSE,
+        current_stock=left,
+        suggested_qty=units,
+        severity="warning",
+        likely_cause="unseen_loss",
+        why=alerts.not_found(left, fact.batch_code, units),
+    )
 
 
 def _note(state: State, fact: e.Event) -> None:
@@ -178,7 +211,7 @@ def _told(state: State, step: Step, shelf_id: str, units: int, phantom: int, cau
         PHANTOM,
         shelf_id,
         shelf_id=shelf_id,
-        location="store",
+        location=STORE,
         current_stock=units,
         suggested_qty=phantom if is_loss else None,
         severity="warning" if is_loss else "info",

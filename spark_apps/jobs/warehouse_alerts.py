@@ -13,7 +13,7 @@ its orders run on without a jump. History leaves no order in the pipe: what was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, ClassVar, NamedTuple
 
@@ -30,7 +30,6 @@ from smartshelf.domain.shelf import micros, moment
 from spark_apps.jobs import near_expiry
 from spark_apps.runtime.books import FORGET_AFTER, Books
 from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.rates import DemandRates, Opening
 from spark_apps.runtime.stage import Output, Step
 from spark_apps.runtime.writing import AlertBook, Deciding, Pen, gone, row
 
@@ -48,7 +47,6 @@ class State(msgspec.Struct):
     #: As near_expiry.Memory.
     told: dict[str, int] = {}
     day: int = -1
-    rates: DemandRates = msgspec.field(default_factory=DemandRates)
     #: The cutoff that is proposed for; -1: none yet.
     cutoff: int = -1
     #: Shelf -> units proposed for it, and version of the row.
@@ -68,16 +66,14 @@ class WarehouseAlerts(Deciding[State]):
     config: ClassVar = frozenset({"shelf_profiles", "wh_policies", "commands"})
     writes: ClassVar = frozenset({"proposals"})
     made: ClassVar = State
+    version: ClassVar = 2
 
-    def __init__(self, rates: Mapping[str, Opening] | None = None, calendar: Calendar | None = None) -> None:
-        """``rates``: by store, what its history has learnt; fixed for the life of a store, like its opening stock."""
-        self._rates, self._calendar = rates or {}, calendar or Calendar()
+    def __init__(self, calendar: Calendar | None = None) -> None:
+        self._calendar = calendar or Calendar()
 
     def advance(
         self, state: State, facts: Sequence[e.Event], config: StoreConfig, step: Step, books: Books
     ) -> tuple[State, list[Output]]:
-        opening = self._rates.get(step.scope.store_id, {})
-        day_closed = state.rates.follow(opening, self._calendar, config, step, books)
         moved = [shelf for fact in facts if (shelf := _moved(fact)) is not None]
         touched = sorted({*moved, *config.changes.profiles, *config.changes.removed})
         watch = near_expiry.Watch(near_expiry.BACKROOM, self.name, state, config, step, books)
@@ -88,9 +84,9 @@ class WarehouseAlerts(Deciding[State]):
             return state, outputs
         desk = _Desk(state, self._calendar, config, step, books)
         is_new = desk.begin()
-        if day_closed:
+        if step.closes_day:
             outputs += desk.forget()
-        if is_new or day_closed or config.changes.policies or desk.is_last():
+        if is_new or step.closes_day or config.changes.policies or desk.is_last():
             touched = sorted({*config.profiles, *config.changes.removed})
         return state, outputs + desk.look(touched)
 
@@ -182,7 +178,7 @@ class _Desk:
         )
         goods = rules.goods.take(ruled)
         policy = {name: column[ruled] for name, column in rules.warehouse.items()}
-        rates = self.state.rates.columns(shelves)
+        rates = self.books.demand.mean[rows], self.books.demand.variance[rows]
         said = ordering.review(goods, policy, *rates, stock, ordering.interval(cutoff, self.calendar), self.calendar)
         columns = (said.position, said.point, said.level, said.batches * goods.batch, stock.backroom, stock.on_order)
         return [_Found(*units) for units in zip(*(column.tolist() for column in columns), strict=True)]

@@ -1,33 +1,39 @@
-"""The books of one store, folded once for all stages of a process: shelves with their backroom, and lots.
+"""The books of one store, folded once for all stages of a process: shelves with their backroom, lots, and demand.
 
-Two state values: names and dates, which seldom change, and units.
+Three state values: names and dates, which seldom change, units, and what has been learnt of demand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartshelf.contracts.events import Event
 from smartshelf.domain import shelf
+from smartshelf.domain.calendar import Calendar
 from smartshelf.domain.ledger import PLACES
 from smartshelf.domain.lots import Index, LotBook, LotPlace, Shows
 from smartshelf.domain.shelf import Column, ShelfBook, micros, shelves_of
 from spark_apps.runtime import codec
-from spark_apps.runtime.config import Changes
+from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rates import NOTHING, WEEK, DemandRates, Opening
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from spark_apps.runtime.stage import Step
+
+#: 2: with demand beside them.
+FORMAT = 2
 #: Topics whose facts the books are made of.
 TOPICS = frozenset({"shelf_events", "pos_transactions", "wh_events", "proposals"})
-#: Names of the state values.
-NAMES, UNITS = "books:names", "books:units"
+#: Names of the state values; a store that has one has all.
+VALUES = NAMES, UNITS, DEMAND = "books:names", "books:units", "books:demand"
 #: Lots that have been nowhere for so long leave the state, and their rows with them.
 FORGET_AFTER = timedelta(days=14)
 
@@ -61,17 +67,19 @@ class Books:
 
     shelves: ShelfBook = field(default_factory=ShelfBook)
     lots: LotBook = field(default_factory=LotBook)
+    demand: DemandRates = field(default_factory=DemandRates)
     #: Shelves that the step's facts or its configuration name, sorted.
     touched: tuple[str, ...] = ()
     #: ``names`` as they were dumped last, and what says that they still are the same.
     _dumped: tuple[tuple[int, int], bytes] | None = None
 
     def copy(self) -> Books:
-        """Books that can be folded further without touching these."""
-        return Books(self.shelves.copy(), self.lots.copy())
+        """Books that can be folded further without touching these; demand is shared, facts do not change it."""
+        return Books(self.shelves.copy(), self.lots.copy(), self.demand)
 
-    def advance(self, facts: Sequence[Event], changes: Changes, at: datetime, since: datetime) -> None:
-        """Fold the facts and configuration of the step (``since``, ``at``]; at midnight, forget what is used up."""
+    def advance(self, facts: Sequence[Event], config: StoreConfig, step: Step) -> None:
+        """Fold the facts and configuration of a step; at midnight learn from the day, and forget what is used up."""
+        changes, at = config.changes, step.at
         if changes.any:
             shelf_ids = (*changes.profiles, *changes.removed)
             self.shelves.configure(shelf_ids, at)
@@ -79,9 +87,24 @@ class Books:
         self.fold(facts)
         named = chain(changes.profiles, changes.removed, *map(shelves_of, facts))
         self.touched = tuple(sorted(set(named)))
-        if at.date() != since.date():
+        self._learn(config, step)
+        if at.date() != step.since.date():
             midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
             self.lots.retire(micros(midnight), FORGET_AFTER)
+
+    def _learn(self, config: StoreConfig, step: Step) -> None:
+        """Nothing is sold while the clock stands."""
+        demand, calendar = self.demand, self.demand.calendar
+        demand.meet([config.profiles[shelf_id] for shelf_id in config.changes.profiles], self.shelves)
+        if step.closes_day:
+            demand.close_day(self._rows(config.profiles), self.shelves)
+        if not step.n and calendar.is_open(step.at):
+            opens = bool(calendar.opening.within(step.since, step.at))
+            demand.watch(self._rows(config.profiles if opens else self.touched), self.shelves)
+
+    def _rows(self, shelves: Iterable[str]) -> Column:
+        row_of = self.shelves.row_of
+        return np.array([row_of[shelf_id] for shelf_id in shelves if shelf_id in row_of], dtype=np.int64)
 
     def fold(self, facts: Sequence[Event]) -> None:
         """Add facts, in order."""
@@ -95,7 +118,7 @@ class Books:
         key = len(self.shelves.shelf_ids), self.lots.revision
         if self._dumped is None or self._dumped[0] != key:
             self._dumped = key, self._names()
-        return {NAMES: self._dumped[1], UNITS: self._units()}
+        return {NAMES: self._dumped[1], UNITS: self._units(), DEMAND: codec.pack(FORMAT, self.demand.plain())}
 
     def _names(self) -> bytes:
         lots = self.lots
@@ -109,8 +132,8 @@ class Books:
         return codec.pack(FORMAT, [PLACES, shelves, self.shelves.orders, lots])
 
     @classmethod
-    def load(cls, values: Mapping[str, bytes]) -> Books:
-        """From state values."""
+    def load(cls, values: Mapping[str, bytes], opening: Opening = NOTHING, calendar: Calendar = WEEK) -> Books:
+        """From state values, and what the demand rates are made with."""
         names = _load_names(values[NAMES])
         places, of_shelves, orders, of_lots = codec.unpack(values[UNITS], FORMAT, UNITS)
         columns = {name: _unpack(raw, _SHELF_COLUMNS[name]) for name, raw in of_shelves.items()}
@@ -136,7 +159,8 @@ class Books:
             counted=names.counted,
             own=False,
         )
-        return cls(shelves, lots, _dumped=((len(names.shelf_ids), 0), values[NAMES]))
+        demand = DemandRates.of(codec.unpack(values[DEMAND], FORMAT, DEMAND), opening, calendar)
+        return cls(shelves, lots, demand, _dumped=((len(names.shelf_ids), 0), values[NAMES]))
 
 
 @lru_cache(maxsize=8)

@@ -139,6 +139,12 @@ class StoreConfig:
         """Policies as they hold for every shelf."""
         return self._tables.rules
 
+    def as_new(self) -> StoreConfig:
+        """The same to somebody who has seen none of it: all has changed."""
+        same = StoreConfig(self._tables, self._known)
+        same.changes = self.changes._replace(profiles=tuple(self.profiles), policies=True)
+        return same
+
     def commands_for(self, stage: str) -> list[Asked]:
         """What this cut's commands ask of a stage; it answers each with an outcome."""
         return [asked for asked in self.changes.commands if asked.stage == stage]

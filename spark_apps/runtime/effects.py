@@ -196,6 +196,7 @@ class Effects:
             stages=self._generation.stages,
             sent=self._generation.sent,
             now=self._generation.now,
+            began=self._generation.began,
             offsets=reached,
             written_at=datetime.now(UTC),
         )

@@ -7,7 +7,7 @@ record, every decision and every done mark are the same. Nothing here reads a cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -17,16 +17,18 @@ import msgspec
 from smartshelf.contracts.control import Done, Offsets, Task, Tick
 from smartshelf.contracts.events import Event, Evidence
 from smartshelf.contracts.topics import FACTS, TOPICS
+from smartshelf.domain.calendar import Calendar
 from spark_apps.runtime import books as bookkeeping
 from spark_apps.runtime import codec
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
 from spark_apps.runtime.cuts import Positions
 from spark_apps.runtime.pending import Business, Pending
+from spark_apps.runtime.rates import NOTHING, WEEK, DemandRates, Opening
 from spark_apps.runtime.records import Fact, Record, Refused, dead_letter, fact_of
 from spark_apps.runtime.stage import TICKS, Output, Scope, Stage, Step, View, config_of, facts_of, tellers
 
-FORMAT = 2
+FORMAT = 3
 TASKS, DEAD_LETTERS = "world_tasks", "dead_letters"
 #: Names of the state values beside those of the books; a stage's is ``stage:NAME``.
 RUNTIME, CONFIG = "runtime", "config"
@@ -44,10 +46,16 @@ class Past(msgspec.Struct, frozen=True):
     sent: dict[str, Cut] = {}
     #: Of stages that are new to the store: how far the world had come without them.
     now: Cut = NO_CUT
+    #: Stage -> the cut up to which the store lived without it, in this epoch or a former one.
+    began: dict[str, Cut] = {}
 
     def silences(self, stage: str, cut: Cut) -> bool:
         """Whether what a stage decides at a cut is not to be sent."""
         return cut <= self.sent.get(stage, self.now)
+
+    def begins(self, stage: str, last: Cut, cut: Cut) -> bool:
+        """Whether the step after ``last`` is the first that a stage decides in a store that lived without it."""
+        return stage in self.began and last <= self.began[stage] < cut
 
 
 NO_PAST = Past()
@@ -111,20 +119,22 @@ class Runtime:
                 self.past.sent,
                 self.past.now,
                 self.announce,
+                self.past.began,
             ],
         )
 
     @classmethod
     def load(cls, data: bytes) -> Runtime:
         """From a versioned binary value."""
-        offsets, pending, ticks, last, marks, sent, now, announce = codec.unpack(data, FORMAT, RUNTIME, UPGRADES)
+        body = codec.unpack(data, FORMAT, RUNTIME, UPGRADES)
+        offsets, pending, ticks, last, marks, sent, now, announce, began = body
         return cls(
             Positions(offsets),
             Pending.of(pending),
             [_tick(value) for value in ticks],
             tuple(last),
             {stage: (tuple(cut), reached) for stage, (cut, reached) in marks.items()},
-            Past({stage: tuple(cut) for stage, cut in sent.items()}, tuple(now)),
+            Past(_cuts(sent), tuple(now), _cuts(began)),
             announce,
         )
 
@@ -135,6 +145,7 @@ class StoreEngine:
     ``upstream``: stages of other processes whose facts these stages read (from the log, behind done marks).
     ``telling``: topic -> the stage whose process tells of bad records in it; its own where all stages are here.
     ``past``: where a store without values begins a new epoch, what was sent in former ones.
+    ``learnt``: what the store's history knows of demand; it and ``calendar`` are fixed for the life of the store.
     """
 
     def __init__(
@@ -148,6 +159,8 @@ class StoreEngine:
         upstream: Iterable[str] = (),
         telling: Mapping[str, str] | None = None,
         past: Past | None = None,
+        learnt: Opening = NOTHING,
+        calendar: Calendar = WEEK,
     ) -> None:
         self.store_id, self.stages, self.epoch = store_id, tuple(stages), epoch
         self._step_length = timedelta(seconds=step_seconds)
@@ -165,8 +178,16 @@ class StoreEngine:
             past = past or NO_PAST
             self._runtime = Runtime(past=past, announce=past != NO_PAST)
         self._config = StoreConfig.load(self._loaded[CONFIG]) if CONFIG in self._loaded else StoreConfig()
-        self._books = Books.load(self._loaded) if bookkeeping.NAMES in self._loaded else Books()
+        self._books = (
+            Books.load(self._loaded, learnt, calendar)
+            if bookkeeping.NAMES in self._loaded
+            else Books(demand=DemandRates(learnt, calendar))
+        )
         self._states = {stage.name: self._load(stage) for stage in self.stages}
+        #: Stages that came after the state was brought forward, until they have seen their first step.
+        self._unseen = {
+            name for name in self._own if self._runtime.last > NO_CUT and f"stage:{name}" not in self._loaded
+        }
         self._config_changed = False
 
     def _load(self, stage: Stage[Any]) -> Any:
@@ -211,8 +232,11 @@ class StoreEngine:
         return result
 
     def dump(self) -> dict[str, bytes]:
-        """The state values that are not as they were loaded."""
-        return {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        """The state values that are not as they were loaded, or dumped last."""
+        changed = {name: value for name, value in self._values().items() if self._loaded.get(name) != value}
+        self._loaded |= changed
+        self._config_changed = False
+        return changed
 
     def _values(self) -> dict[str, bytes]:
         values = {RUNTIME: self._runtime.dump()}
@@ -223,7 +247,8 @@ class StoreEngine:
             values[CONFIG] = self._loaded[CONFIG]
         if self._has_books:
             values |= self._books.dump()
-        return values | {f"stage:{stage.name}": stage.dump(self._states[stage.name]) for stage in self.stages}
+        seen = [stage for stage in self.stages if stage.name not in self._unseen]
+        return values | {f"stage:{stage.name}": stage.dump(self._states[stage.name]) for stage in seen}
 
     # --- taking in -------------------------------------------------------------------------------
 
@@ -346,10 +371,11 @@ class StoreEngine:
             else:
                 refused.append(Refused(fact.record, reason or ""))
         if self._has_books:
-            self._books.advance(_of(booked, bookkeeping.TOPICS), self._config.changes, step.at, step.since)
+            self._books.advance(_of(booked, bookkeeping.TOPICS), self._config, step)
         for stage in self.stages:
             events = _of(booked, stage.facts)
-            state, outputs = stage.advance(self._states[stage.name], events, self._config, step, self._books)
+            config, books = self._seen_by(stage, step)
+            state, outputs = stage.advance(self._states[stage.name], events, config, step, books)
             self._states[stage.name] = state
             if not self._runtime.past.silences(stage.name, (step.k, step.n)):
                 self._emit(stage, step, outputs, result)
@@ -358,6 +384,17 @@ class StoreEngine:
         self._runtime.last = (step.k, step.n)
         if not step.n and _month(step.at) != _month(step.at - self._step_length):
             result.carried.append(Carried(step.k, step.at, self._values(), self._copy_of_positions()))
+
+    def _seen_by(self, stage: Stage[Any], step: Step) -> tuple[StoreConfig, Books]:
+        """Configuration and books; to a stage that begins in a store that has lived without it, all is new."""
+        begins = self._runtime.past.begins(stage.name, self._runtime.last, (step.k, step.n))
+        if begins:
+            self._states[stage.name] = stage.begin(self._states[stage.name])
+        elif stage.name not in self._unseen:
+            return self._config, self._books
+        self._unseen.discard(stage.name)
+        config = self._config.as_new()
+        return config, replace(self._books, touched=tuple(sorted(config.profiles)))
 
     def _emit(self, stage: Stage[Any], step: Step, outputs: Iterable[Output], result: Result) -> None:
         for number, output in enumerate(outputs):
@@ -410,6 +447,10 @@ def _of(booked: Iterable[tuple[str, Event]], topics: frozenset[str]) -> list[Eve
     return [event for topic, event in booked if topic in topics]
 
 
+def _cuts(plain: Mapping[str, Sequence[int]]) -> dict[str, Cut]:
+    return {stage: (k, n) for stage, (k, n) in plain.items()}
+
+
 def _tick(value: bytes | None) -> Tick:
     tick: Tick = TOPICS[TICKS].decoder.decode(value or b"")
     return tick
@@ -439,7 +480,12 @@ def _with_extra_cuts(body: list[Any]) -> list[Any]:
     ]
 
 
-UPGRADES = {1: _with_extra_cuts}
+def _with_beginnings(body: list[Any]) -> list[Any]:
+    """Format 2 did not know since when a stage that was new to the store decides."""
+    return [*body, {}]
+
+
+UPGRADES = {1: _with_extra_cuts, 2: _with_beginnings}
 
 
 def _month(moment: datetime) -> tuple[int, int]:

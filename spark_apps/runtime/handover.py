@@ -24,7 +24,7 @@ def formats(stages: Sequence[Stage[Any]]) -> dict[str, int]:
     """The state values of a job with these stages, and the format in which this version of the code keeps each."""
     shared = {RUNTIME: engine.FORMAT, CONFIG: config.FORMAT}
     if any(stage.books for stage in stages):
-        shared |= {books.NAMES: books.FORMAT, books.UNITS: books.FORMAT}
+        shared |= dict.fromkeys(books.VALUES, books.FORMAT)
     return shared | {f"stage:{stage.name}": stage.version for stage in stages}
 
 
@@ -43,7 +43,9 @@ def holds(states: Sequence[Values], stages: Sequence[Stage[Any]], known: Sequenc
     ``known``: stages that the store has had; a new one begins with nothing.
     """
     names = {name for values in states for name in values}
-    needed = {f"stage:{name}" for name in known} | ({books.NAMES} if any(stage.books for stage in stages) else set())
+    needed = {f"stage:{name}" for name in known}
+    if any(stage.books for stage in stages):
+        needed.update(books.VALUES)
     return bool(states) and needed <= names
 
 
@@ -53,7 +55,7 @@ def merged(states: Sequence[Values], stages: Sequence[Stage[Any]]) -> dict[str, 
     values = {RUNTIME: _runtime(runtimes, stages).dump(), CONFIG: _config(states, runtimes)}
     wanted = [f"stage:{stage.name}" for stage in stages]
     if any(stage.books for stage in stages):
-        wanted += [books.NAMES, books.UNITS]
+        wanted += books.VALUES
     for name in wanted:
         if (found := next((state[name] for state in states if name in state), None)) is not None:
             values[name] = found

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gc
+import pickle
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pandas as pd
 from pyspark.sql.streaming import StatefulProcessor
 
-from spark_apps.runtime import codec
-from spark_apps.runtime.books import NAMES, UNITS
+from smartshelf.domain.calendar import Calendar
+from spark_apps.runtime import books, codec
 from spark_apps.runtime.engine import CONFIG, DEAD_LETTERS, RUNTIME, Past, Result, StoreEngine
+from spark_apps.runtime.rates import NOTHING, WEEK, Opening
 from spark_apps.runtime.records import Record, Refused, dead_letter
 from spark_apps.runtime.stage import Stage, tellers
 
@@ -22,6 +28,13 @@ OUTPUT = "store_id string, kind string, stage string, topic string, key binary, 
 COLUMNS = ("store_id", "kind", "stage", "topic", "key", "value", "step", "n")
 INITIAL = "store_id string, state binary"
 FORMAT = 1
+#: Name of the state value that tells one whole state of a store from any other.
+STAMP = "stamp"
+#: Engines of this worker process by (query, store), each with the stamp of the state that it has written last: reading
+#: and decoding a state that nobody else has touched is most of what a small batch costs.
+_kept: dict[tuple[str, str], tuple[bytes, StoreEngine]] = {}
+#: Stores whose engines a worker keeps.
+KEPT = 16
 
 Row = tuple[str, str, str, str | None, bytes | None, bytes | None, int, int]
 
@@ -40,7 +53,7 @@ def unpack_values(data: bytes) -> dict[str, bytes]:
 class StoreProcessor(StatefulProcessor):
     """Hands each store's rows to its engine. Everything it is made with must stay the same within a checkpoint.
 
-    ``past``: by store, what earlier epochs have sent (recovery.Generation).
+    ``past``: by store, what earlier epochs have sent (recovery.Generation); ``learnt``: by store, as for its engine.
     """
 
     def __init__(
@@ -52,10 +65,22 @@ class StoreProcessor(StatefulProcessor):
         upstream: Sequence[str] = (),
         telling: Mapping[str, str] | None = None,
         past: Mapping[str, Past] | None = None,
+        learnt: Mapping[str, Opening] | None = None,
+        calendar: Calendar = WEEK,
     ) -> None:
         self._stages, self._epoch, self._step_seconds = tuple(stages), epoch, step_seconds
         self._upstream, self._past = tuple(upstream), dict(past or {})
+        self._learnt, self._calendar = dict(learnt or {}), calendar
         self._telling = tellers(stages) if telling is None else dict(telling)
+        #: Kept engines are those of this very query: others may have been made with something else.
+        self._query = uuid4().hex
+
+    def __getstate__(self) -> bytes:
+        # Spark sends the processor along with every batch, and with it what stages know of a year of history.
+        return zlib.compress(pickle.dumps(self.__dict__))
+
+    def __setstate__(self, made: bytes) -> None:
+        self.__dict__.update(_unpacked(made))
 
     def init(self, handle: Any) -> None:
         # A map, not one variable per stage: a new stage then needs no new state schema.
@@ -78,16 +103,29 @@ class StoreProcessor(StatefulProcessor):
         values = unpack_values(bytes(initialState["state"].iloc[0]))
         engine = self._engine(store_id, values)
         engine.rebuilt(self._past.get(store_id, Past()))
-        for name, value in (values | engine.dump()).items():
-            self._values.updateValue((name,), (value,))
+        self._save(values | engine.dump())
 
     def close(self) -> None:
         pass
 
     def _process(self, store_id: str, records: list[Record]) -> Iterator[Row]:
-        engine = self._engine(store_id, self._load())
+        stamp = self._value(STAMP)
+        # Taken out for as long as it works: a batch that fails is repeated on the state as it is stored.
+        written, engine = _kept.pop((self._query, store_id), (None, None))
+        is_new = engine is None or written != stamp
+        if engine is None or is_new:
+            engine = self._engine(store_id, self._load())
         result = engine.process(records)
-        self._save(engine)
+        changed = engine.dump()
+        self._save(changed)
+        stamp = _stamp(stamp, changed)
+        self._save({STAMP: stamp})
+        if len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[self._query, store_id] = stamp, engine
+        if is_new:
+            # Spark's worker looks for cycles after every batch: 40 ms, nearly all in modules and in what stays here.
+            gc.freeze()
         return _rows(store_id, result)
 
     def _letters_of_nobody(self, records: Sequence[Record]) -> Iterator[Row]:
@@ -107,19 +145,40 @@ class StoreProcessor(StatefulProcessor):
             upstream=self._upstream,
             telling=self._telling,
             past=self._past.get(store_id),
+            learnt=self._learnt.get(store_id, NOTHING),
+            calendar=self._calendar,
         )
 
     def _load(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for name in (RUNTIME, CONFIG, NAMES, UNITS, *(f"stage:{stage.name}" for stage in self._stages)):
-            value = self._values.getValue((name,))
-            if value is not None and value[0] is not None:
-                found[name] = bytes(value[0])
+        for name in (RUNTIME, CONFIG, *books.VALUES, *(f"stage:{stage.name}" for stage in self._stages)):
+            value = self._value(name)
+            if value is not None:
+                found[name] = value
         return found
 
-    def _save(self, engine: StoreEngine) -> None:
-        for name, value in engine.dump().items():
+    def _value(self, name: str) -> bytes | None:
+        value = self._values.getValue((name,))
+        return None if value is None or value[0] is None else bytes(value[0])
+
+    def _save(self, values: Mapping[str, bytes]) -> None:
+        for name, value in values.items():
             self._values.updateValue((name,), (value,))
+
+
+def _stamp(before: bytes | None, changed: Mapping[str, bytes]) -> bytes:
+    """Of the state that follows from another one by these values."""
+    digest = blake2b(before or b"", digest_size=16)
+    for name, value in sorted(changed.items()):
+        digest.update(b"%s %d " % (name.encode(), len(value)))
+        digest.update(value)
+    return digest.digest()
+
+
+@lru_cache(maxsize=4)
+def _unpacked(made: bytes) -> dict[str, Any]:
+    attributes: dict[str, Any] = pickle.loads(zlib.decompress(made))  # our own driver has made it
+    return attributes
 
 
 @contextmanager

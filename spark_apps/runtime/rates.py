@@ -2,74 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from smartshelf.contracts.ledger import Place
+from smartshelf.contracts.rows import ShelfProfile
 from smartshelf.domain import ordering
 from smartshelf.domain.calendar import Calendar
-from spark_apps.runtime.books import Books
-from spark_apps.runtime.config import StoreConfig
-from spark_apps.runtime.stage import Step
+from smartshelf.domain.shelf import ShelfBook
 
 #: Shelf -> units a day and their variance.
 Opening = Mapping[str, tuple[float, float]]
+#: What a store is made with that has no history, and the product's own week.
+NOTHING: Opening = {}
+WEEK = Calendar()
 Column = NDArray[np.float64]
 
+#: One entry per row of the shelf book.
+_COLUMNS: dict[str, np.dtype[Any]] = {
+    "mean": np.dtype("<f8"),
+    "variance": np.dtype("<f8"),
+    "is_known": np.dtype("?"),
+    "sold": np.dtype("<i4"),
+    "was_out": np.dtype("?"),
+}
 
-class DemandRates(msgspec.Struct):
-    """Smoothed daily sales by shelf, as the year of history keeps them (``ordering.smooth``); part of a stage's state.
+
+@dataclass
+class DemandRates:
+    """Smoothed daily sales by row of the shelf book, as the year of history keeps them (``ordering.smooth``).
 
     A day's sales are the units paid at the tills from midnight to midnight. A shelf that was empty at the end of some
     step while the store was open sold less than was wanted: that day counts only if it sold more than usual.
+    ``opening``: what is known of a product from before; it and ``calendar`` are fixed for the life of a store.
     """
 
-    #: Shelf -> units a day and their variance.
-    of: dict[str, tuple[float, float]] = {}
-    #: Shelf -> units sold up to the last midnight.
-    sold: dict[str, int] = {}
-    #: Shelves that were empty today while the store was open.
-    out: list[str] = []
+    opening: Opening = field(default_factory=lambda: NOTHING)
+    calendar: Calendar = WEEK
+    #: Units a day and their variance, of shelves that have a profile.
+    mean: Column = field(default_factory=lambda: np.zeros(0, _COLUMNS["mean"]))
+    variance: Column = field(default_factory=lambda: np.zeros(0, _COLUMNS["variance"]))
+    is_known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, _COLUMNS["is_known"]))
+    #: Units sold up to the last midnight.
+    sold: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, _COLUMNS["sold"]))
+    #: Whether it was empty today while the store was open.
+    was_out: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, _COLUMNS["was_out"]))
 
-    def follow(self, opening: Opening, calendar: Calendar, config: StoreConfig, step: Step, books: Books) -> bool:
-        """Take in a step; True when it has closed a day. ``opening``: what is known of a product from before."""
-        for shelf_id in config.changes.profiles:
-            if shelf_id not in self.of:
-                guess = ordering.FIRST_GUESS * config.profiles[shelf_id].maximum_stock
-                self.of[shelf_id] = opening.get(shelf_id, (guess, guess))
-        if step.n:
-            return False
-        closes = step.k > 0 and step.at.date() != step.since.date()
-        if closes:
-            self._close_day(config, books)
-        if calendar.is_open(step.at):
-            opens = bool(calendar.opening.within(step.since, step.at))
-            self._watch(config.profiles if opens else books.touched, books)
-        return closes
+    def meet(self, profiles: Iterable[ShelfProfile], book: ShelfBook) -> None:
+        """Open the rate of every shelf whose profile is new."""
+        if missing := len(book.shelf_ids) - len(self.mean):
+            for name in _COLUMNS:
+                setattr(self, name, np.pad(getattr(self, name), (0, missing)))
+        for profile in profiles:
+            row = book.row_of[profile.shelf_id]
+            if not self.is_known[row]:
+                guess = ordering.FIRST_GUESS * profile.maximum_stock
+                self.mean[row], self.variance[row] = self.opening.get(profile.shelf_id, (guess, guess))
+                self.is_known[row] = True
 
-    def columns(self, shelves: Sequence[str]) -> tuple[Column, Column]:
-        """Units a day and their variance of some shelves."""
-        both = np.array([self.of[shelf] for shelf in shelves], dtype=np.float64).reshape(-1, 2)
-        return both[:, 0], both[:, 1]
+    def watch(self, rows: NDArray[np.int64], book: ShelfBook) -> None:
+        """The store is open: which of these shelves are empty."""
+        self.was_out[rows] |= book.balances[rows, Place.SHELF] <= 0
 
-    def _watch(self, shelves: Sequence[str] | Mapping[str, object], books: Books) -> None:
-        book = books.shelves
-        there = [shelf for shelf in shelves if shelf in book.row_of]
-        stock = book.balances[[book.row_of[shelf] for shelf in there], Place.SHELF]
-        for at in np.flatnonzero(stock <= 0).tolist():
-            if there[at] not in self.out:
-                self.out.append(there[at])
+    def close_day(self, rows: NDArray[np.int64], book: ShelfBook) -> None:
+        """Learn from the day that ends, for the shelves that have a profile; of others nothing stays."""
+        total = book.balances[rows, Place.SOLD]
+        usable = ~self.was_out[rows]
+        mean, variance = ordering.smooth(self.mean[rows], self.variance[rows], total - self.sold[rows], usable)
+        for name in _COLUMNS:
+            getattr(self, name)[:] = 0
+        self.mean[rows], self.variance[rows], self.is_known[rows], self.sold[rows] = mean, variance, True, total
 
-    def _close_day(self, config: StoreConfig, books: Books) -> None:
-        book = books.shelves
-        shelves = [shelf for shelf in config.profiles if shelf in book.row_of]
-        total = book.balances[[book.row_of[shelf] for shelf in shelves], Place.SOLD]
-        before = np.array([self.sold.get(shelf, 0) for shelf in shelves], dtype=np.int64)
-        usable = np.array([shelf not in self.out for shelf in shelves], dtype=np.bool_)
-        mean, variance = ordering.smooth(*self.columns(shelves), total - before, usable)
-        self.of = dict(zip(shelves, zip(mean.tolist(), variance.tolist(), strict=True), strict=True))
-        self.sold = dict(zip(shelves, total.tolist(), strict=True))
-        self.out = []
+    def plain(self) -> dict[str, bytes]:
+        """As plain values, without what it is made with."""
+        return {name: getattr(self, name).tobytes() for name in _COLUMNS}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, bytes], opening: Opening, calendar: Calendar) -> DemandRates:
+        """From plain values, and what it is made with."""
+        columns = {name: np.frombuffer(raw, _COLUMNS[name]).copy() for name, raw in plain.items()}
+        return cls(opening, calendar, **columns)

@@ -48,6 +48,8 @@ class Generation(Struct, kw_only=True, frozen=True):
     sent: dict[str, dict[str, Cut]] = {}
     #: By store: how far it had come without stages that are new to it.
     now: dict[str, Cut] = {}
+    #: By store and stage: the cut up to which it lived without the stage, in this generation or an earlier one.
+    began: dict[str, dict[str, Cut]] = {}
     #: By store: (job, epoch, step) of the brought-forward states it starts from.
     origins: dict[str, list[tuple[str, int, int]]] = {}
     #: Spark's ``startingOffsets``.
@@ -56,7 +58,7 @@ class Generation(Struct, kw_only=True, frozen=True):
     def past(self) -> dict[str, Past]:
         """By store: what is not to be said again."""
         return {
-            store: Past(self.sent.get(store, {}), self.now.get(store, NO_CUT))
+            store: Past(self.sent.get(store, {}), self.now.get(store, NO_CUT), self.began.get(store, {}))
             for store in self.sent.keys() | self.now.keys()
         }
 
@@ -255,9 +257,19 @@ def _rebuild(epoch: int, because: str, stages: Sequence[Stage[Any]], known: Know
         formats=handover.formats(stages),
         sent=sent,
         now=now,
+        began={store: _began(names, store, sent.get(store, {}), now, known) for store in stores},
         origins={store: [(r["job"], r["epoch"], r["step"]) for r in rows] for store, rows in origins.items()},
         starting=_starting(seen, known.partitions) if stores and origins.keys() >= set(stores) else "earliest",
     )
+
+
+def _began(
+    names: Iterable[str], store: str, sent: Mapping[str, Cut], now: Mapping[str, Cut], known: Known
+) -> dict[str, Cut]:
+    charge = job_progress.in_charge(known.jobs.values())
+    began = {name: charge[name].began.get(store, {}).get(name) for name in names if name in charge}
+    before: dict[str, Cut] = {name: (cut[0], cut[1]) for name, cut in began.items() if cut}
+    return before | {name: now[store] for name in names if store in now and name not in sent}
 
 
 def _is_sent(row: Mapping[str, Any], known: Known) -> bool:

@@ -62,6 +62,11 @@ class Step(NamedTuple):
     since: datetime
     scope: Scope
 
+    @property
+    def closes_day(self) -> bool:
+        """Whether a day that the store has lived ends with this step; never while the clock stands."""
+        return self.k > 0 and self.at.date() != self.since.date()
+
 
 class View(NamedTuple, Generic[S]):
     """What a stage can show right now."""
@@ -112,6 +117,14 @@ class Stage(ABC, Generic[S]):
         ``config`` holds up to the step's cut and says what the cut changed; ``books`` hold the step's facts and
         are not to be changed. Every fact names shelves with a profile, or none.
         """
+
+    def begin(self, state: S) -> S:
+        """What to go on from in a store that has lived without this stage, after the past was given to it in silence.
+
+        Nobody has heard what it decided meanwhile. In the step that follows all is new to it: ``config`` and
+        ``books`` name every shelf as changed.
+        """
+        return state
 
     def live(self, state: S, pending: Sequence[Event]) -> S:
         """The view of now: a copy of ``state`` with the facts of steps to come, where ``rows`` shows it."""

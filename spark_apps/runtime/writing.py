@@ -33,6 +33,9 @@ class Deciding(Stage[S]):
         state: S = self.made()
         return state
 
+    def begin(self, state: S) -> S:  # noqa: ARG002  # what it decided in silence was never said
+        return self.new()
+
     def load(self, data: bytes) -> S:
         state: S = msgspec.msgpack.decode(codec.unpack(data, self.version, self.name), type=self.made)
         return state

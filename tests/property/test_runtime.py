@@ -140,7 +140,7 @@ def test_a_rebuild_from_the_brought_forward_state_is_silent_until_where_it_was_a
 
     engine = StoreEngine("S01", STAGES, epoch=2, step_seconds=STEP, values=carried.values)
     engine.rebuilt(sent_until(sent))
-    again = Store(engine.dump() | {k: v for k, v in carried.values.items() if k not in engine.dump()}, epoch=2)
+    again = Store(carried.values | engine.dump(), epoch=2)
     rng = random.Random(later)
     again.batch([sent_before(sent)])
     for batch in log.batches(rng):  # also what the state has seen already

@@ -156,7 +156,7 @@ class Job:
             self.kafka.jobs[self.name] = JobProgress(
                 job=self.name, epoch=generation.epoch, checkpoint="C", batch_id=0, steps={STORE: step}, offsets={},
                 cuts={STORE: n}, stages=generation.stages, sent=generation.sent, now=generation.now,
-                written_at=datetime.now(UTC),
+                began=generation.began, written_at=datetime.now(UTC),
             )  # fmt: skip
 
 
@@ -172,7 +172,11 @@ def random_split(rng: random.Random, stages: Sequence[Stage[Any]] = STAGES) -> S
 
 def run(kafka: Kafka, split: Split, folder: Path, rng: random.Random, until: int = UNTIL) -> None:
     """Start the processes and run them until all have decided a step; they may be further."""
-    jobs = [Job(kafka, stages, folder) for stages in split]
+    go(kafka, [Job(kafka, stages, folder) for stages in split], rng, until)
+
+
+def go(kafka: Kafka, jobs: list[Job], rng: random.Random, until: int = UNTIL) -> None:
+    """Let started processes run."""
     for _ in range(60 * UNTIL):
         if all(job.step >= until for job in jobs):
             return
@@ -299,3 +303,40 @@ def test_a_stage_new_to_a_store_is_given_its_past_in_silence_whatever_the_split(
     assert said == {topic: len(kafka.sent(topic)) for topic in LOGS}
     marks = [TOPICS["world_tasks"].decoder.decode(value) for value in kafka.sent("world_tasks")]
     assert [mark.k for mark in marks if isinstance(mark, Done) and mark.stage == newcomer.name] == [UNTIL]
+
+
+NEWCOMERS, JOINED = ("warehouse_alerts", "supplier_manager"), 70
+
+
+@pytest.mark.parametrize("archived", [True, False], ids=["brought forward", "from the first fact"])
+def test_a_stage_new_to_a_store_decides_from_what_there_is_and_so_does_every_rebuild(
+    archived: bool, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if archived:
+        request.getfixturevalue("hourly")
+    loop, rng = lived(1), random.Random(1)
+    at = next(i for i, record in enumerate(loop.records) if record.topic == TICKS and _k(record) == JOINED)
+    old = tuple(stage for stage in STAGES if stage.name not in NEWCOMERS)
+    said: list[dict[str, list[Any]]] = []
+    for is_rebuilt in (False, True):
+        kafka, folder = Kafka(loop.records[: at + 1]), tmp_path / str(is_rebuilt)
+        with monkeypatch.context() as before:
+            before.setattr(store, "STAGES", old)
+            run(kafka, [old], folder, rng, JOINED)
+        jobs = [Job(kafka, STAGES, folder)]
+        for record in loop.records[at + 1 :]:
+            kafka.log[record.topic, 0].append(record)
+        for until in (100, 130) if is_rebuilt else ():
+            go(kafka, jobs, rng, until)
+            jobs = [Job(kafka, STAGES, folder)]
+        go(kafka, jobs, rng)
+        said.append({topic: decisions(kafka.sent(topic), topic) for topic in LOGS})
+        facts = said[-1]["proposals"]["job:warehouse_alerts"]
+        assert [fact["seq"] for fact in facts] == list(range(1, len(facts) + 1)), "the first that it ever said"
+        assert facts[0]["step"] == JOINED + 1, "at once, with what there is"
+        assert said[-1]["wh_supplier_plan"], "and it is heard"
+    assert said[0] == said[1]
+
+
+def _k(tick: Record) -> int:
+    return msgspec.json.decode(tick.value or b"", type=Tick).k

@@ -144,6 +144,20 @@ def test_the_store_opens_with_the_demand_that_sales_have_shown(year: History) ->
     assert (year.variance >= 0).all()
 
 
+def test_a_second_year_wastes_like_the_first() -> None:
+    """The live store goes on where the year ends: goods that keep a year must not begin to expire only then."""
+    past = lived(days=2 * history.DAYS)
+    for name, more in (("expired_qty_wh", 1.6), ("expired_qty_shelf", 1.25)):
+        first, second = past.of_year(name).reshape(2, history.DAYS, -1).sum(axis=(1, 2))
+        assert 0.8 * first <= second <= more * first, name
+
+
+def test_no_product_is_given_up(year: History) -> None:
+    """An empty shelf shows no sales: the rule must not conclude that nobody wants the product."""
+    names = ("current_stock_shelf", "current_stock_warehouse", "pending_supplier_qty")
+    assert (sum(year.of_year(name)[-7:] for name in names).max(axis=0) > 0).all()
+
+
 def test_nothing_is_on_order_when_the_store_opens() -> None:
     past = lived(days=10, start=date(2026, 7, 8))  # a Wednesday: Tuesday's order would come that morning
     assert past.of_year("ordered_batches")[-1].any()

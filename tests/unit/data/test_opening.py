@@ -42,6 +42,13 @@ def test_no_more_is_drawn_for_the_backroom_than_it_would_be_filled_up_to() -> No
     assert (warehouse.stock(1_142) <= np.maximum(most, 1)).all()
 
 
+def test_no_more_is_drawn_than_sells_before_it_expires() -> None:
+    sells = np.arange(1_142) % 60
+    store, warehouse = drawn_lots(PROFILES, START, 1, sells=sells)
+    assert (store.stock(1_142) <= np.maximum(sells, 1)).all()
+    assert (store.stock(1_142) + warehouse.stock(1_142) <= np.maximum(sells, 1) + 1).all()
+
+
 def test_two_stores_begin_with_different_stock_of_the_same_products() -> None:
     first, _ = drawn_lots(PROFILES, START, 1, "S01")
     second, _ = drawn_lots(PROFILES, START, 1, "S02")

@@ -49,6 +49,14 @@ def test_no_product_sells_more_than_its_room_holds_for_some_days() -> None:
     assert (DEMAND.rates <= PRODUCTS.room / demand.COVER_DAYS + 1e-9).all()
 
 
+def test_a_product_sells_its_batch_in_time_or_would_not_be_listed() -> None:
+    lives = PRODUCTS.batch / DEMAND.rates / PRODUCTS.shelf_life_days
+    keeps = PRODUCTS.shelf_life_days > demand.SHORT_LIFE_DAYS
+    fits = DEMAND.rates < PRODUCTS.room / demand.COVER_DAYS
+    assert lives[keeps & fits].max() <= demand.BATCH_WITHIN_LONG_LIFE + 1e-9
+    assert lives[~keeps & fits].max() <= demand.BATCH_WITHIN_LIFE + 1e-9
+
+
 @pytest.mark.parametrize(
     ("year", "sunday"), [(2024, date(2024, 3, 31)), (2025, date(2025, 4, 20)), (2026, date(2026, 4, 5))]
 )

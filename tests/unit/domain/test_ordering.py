@@ -68,7 +68,27 @@ def test_no_more_of_a_perishable_is_ordered_than_may_still_be_stocked() -> None:
         3,
         0,
     ]
-    assert ordering.sells_in_time(N([4.0]), N([7]), 1.0).tolist() == [4 * (1 + ordering.LIVES_IN_STORE * 7)]
+    assert ordering.sells_in_time(N([4.0]), N([9.0]), N([7]), 1.0).tolist() == [4 * (1 + ordering.LIVES_IN_STORE * 7)]
+
+
+def test_of_goods_that_keep_a_good_week_of_a_slow_seller_fills_no_backroom() -> None:
+    steady, lucky = ordering.sells_in_time(N([0.2, 0.2]), N([0.0, 0.5]), N([400, 400]), 1.0).tolist()
+    assert steady == pytest.approx(0.2 * (1 + ordering.LIVES_IN_STORE_OF_KEEPING * 400))
+    assert lucky < steady / 4
+    assert ordering.sells_in_time(N([0.1]), N([1.0]), N([400]), 1.0).tolist() == [0]
+
+
+@pytest.mark.parametrize("life", [5, 400])
+def test_a_product_that_is_nowhere_gets_a_batch_however_slowly_it_sold(life: int) -> None:
+    def ordered(on_shelf: int = 0, backroom: int = 0, on_order: int = 0, capacity: int = 90) -> int:
+        goods = ordering.Goods(N([40]), N([life]), N([50]), N([capacity]))
+        stock = ordering.Stock(N([on_shelf]), N([backroom]), N([0]), N([on_order]))
+        cutoff = ordering.interval(datetime(2026, 1, 1, 12, tzinfo=UTC))
+        return int(ordering.review(goods, WAREHOUSE_DEFAULTS, N([0.01]), N([0.01]), stock, cutoff).batches[0])
+
+    assert ordered() == 1
+    assert ordered(capacity=15) == 0  # 20 units would go to the shelf
+    assert [ordered(on_shelf=1), ordered(backroom=1), ordered(on_order=40)] == [0, 0, 0]
 
 
 def test_what_a_policy_states_replaces_the_reorder_point() -> None:
@@ -99,6 +119,18 @@ def test_goods_that_keep_are_held_in_reserve_and_ordered_for_longer() -> None:
 
 def test_units_that_perish_before_the_order_comes_are_no_stock() -> None:
     assert reviewed(perishing=25).position.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("on_shelf", "room"),
+    [(60, 0), (29, 0), (20, 9), (0, 29)],  # 24 are to be there when the lorry is unpacked, and 5 are sold until then
+)
+def test_what_a_shelf_will_take_from_the_backroom_makes_room_in_it(on_shelf: int, room: int) -> None:
+    goods = ordering.Goods(N([1]), N([365]), N([60]), N([100]))
+    stock = ordering.Stock(N([on_shelf]), N([80]), N([0]), N([0]))
+    cutoff = ordering.interval(datetime(2026, 1, 1, 12, tzinfo=UTC))
+    said = ordering.review(goods, WAREHOUSE_DEFAULTS, N([6.0]), N([0.0]), stock, cutoff)
+    assert said.batches.tolist() == [100 - 80 + room]
 
 
 def test_what_is_promised_or_ordered_counts_in_the_position() -> None:

@@ -91,6 +91,7 @@ def test_warehouse_levels_that_nobody_stated_are_left_to_the_order_rule() -> Non
     [
         ({"threshold_pct": 80, "target_pct": 50}, "threshold_pct 80 is not below target_pct 50"),
         ({"threshold_pct": 85}, "threshold_pct 85 is not below target_pct 80"),
+        ({"threshold_pct": 80}, "threshold_pct 80 is not below target_pct 80"),
         ({"threshold_pct": -1}, "threshold_pct -1 is not a percentage"),
         ({"target_pct": 101}, "target_pct 101 is not a percentage"),
         ({"min_qty": -3}, "min_qty -3 is negative"),
@@ -119,3 +120,5 @@ def test_a_warehouse_policy_that_contradicts_itself_is_rejected_with_the_reason(
 
 def test_a_sound_policy_has_no_contradiction() -> None:
     assert contradictions(policy(1, threshold_pct=20, target_pct=100, min_qty=3), SHELF_DEFAULTS) == []
+    base_stock = WhPolicy(policy_id=str(UUID(int=1)), reorder_point_qty=40, order_up_to_qty=40)
+    assert contradictions(base_stock, WAREHOUSE_DEFAULTS) == []

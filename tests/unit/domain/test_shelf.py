@@ -86,6 +86,12 @@ def test_a_late_fact_counts_but_leaves_the_shelf_that_was_counted_since_alone() 
     assert late.version[0] == 2
 
 
+def test_an_older_count_that_comes_late_does_not_open_the_shelf_to_late_facts_again() -> None:
+    minutes = [NOON - timedelta(minutes=ago) for ago in (20, 10)]
+    late = book(count(10), count(0, minutes[0]), pickup(2, minutes[1]))
+    assert (late.balances[0, Place.SHELF], late.balances[0, Place.BASKET]) == (10, 2)
+
+
 def test_a_fact_of_the_instant_of_the_count_is_not_late() -> None:
     assert book(count(10), pickup(2)).balances[0, Place.SHELF] == 8
 

@@ -1,4 +1,4 @@
-"""When a shelf has recovered, and when a scale knows more than the books."""
+"""When a shelf has recovered, what is said of baskets, and when a scale knows more than the books."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def test_what_a_full_refill_brings_is_always_well(low: int, goal: int, maximum: 
 
 def test_an_empty_shelf_is_critical() -> None:
     assert (alerts.severity(0), alerts.severity(1)) == ("critical", "warning")
+
+
+def test_baskets_below_zero_are_no_theft() -> None:
+    assert "more was paid for" in alerts.unpaid(-2, None)
+    assert "left the shelf" in alerts.unpaid(2, None)
 
 
 def test_the_scales_error_grows_with_the_root_of_its_readings_and_weighs_less_on_heavy_goods() -> None:

@@ -33,8 +33,8 @@ CATALOGUE = load_catalogue()
 SCALE = 0.25
 PROFILES = expand(CATALOGUE, SCALE)
 POPULARITY = {category.category: category.popularity for category in CATALOGUE.categories}
-#: Sunday to Tuesday, five weeks into a short history; the rest of it comes after.
-FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 34, 1
+#: Sunday to Tuesday, four weeks into a short history; the rest of it comes after. Goods expire in both places.
+FIRST, DAYS, FROM, SEED = date(2025, 6, 2), 50, 27, 4
 LOW = restock.threshold(PROFILES.maximum_stock, SHELF_DEFAULTS["threshold_pct"])
 GOAL = restock.target(PROFILES.maximum_stock, SHELF_DEFAULTS["target_pct"], LOW)
 ONLY_IN_HISTORY = ("lost_demand_qty", "batches_to_order", "label_next_day_stockout")
@@ -75,9 +75,10 @@ def both() -> Both:
     lived = Watched.lived[past.warm_up + FROM :][:3]
     recorded = {name: grid[: past.warm_up + FROM] for name, grid in past.recorded.items()}
     before = replace(past, days=FROM, recorded=recorded, rate=lived[0].rate, variance=lived[0].variance)
-    stage = DailyFeatures(as_mapping(offers), {STORE: panel.closing(PROFILES, before)})
+    closing = panel.closing(PROFILES, before)
+    stage = DailyFeatures(as_mapping(offers), {STORE: closing})
     midnight = datetime.combine(lived[0].day, datetime.min.time(), UTC)
-    told = Told(midnight, as_rows(PROFILES), stage)
+    told = Told(midnight, as_rows(PROFILES), stage, learnt=closing.demand())
     teller = Storyteller(told, PROFILES)
     teller.open(lived[0])
     for day in lived:
@@ -208,7 +209,8 @@ def test_as_many_alerts_are_counted_as_the_alert_engine_opens() -> None:
     zeros = np.zeros(len(shelves), np.int32)
     closing = Closing(date(2025, 12, 31), shelves, none, zeros, zeros > 0, zeros + 1.0, zeros + 1.0)
     stages = (ShelfAlerts(), RestockManager(), RefillBridge(), DailyFeatures(closing={STORE: closing}))
-    loop = Loop(stages, worlds.small_body(shelves=12, visits=250.0)).live(2 * worlds.DAY_STEPS)
+    body = worlds.small_body(shelves=12, visits=250.0)
+    loop = Loop(stages, body, learnt=closing.demand()).live(2 * worlds.DAY_STEPS)
     opened = Counter(alert.shelf_id for alert in loop.alerts("refill_request") if alert.created_at < clock(0, 0, day=3))
     rows = [row for row in loop.sent(ShelfDailyFeature) if row.feature_date == "2026-01-02"]
     assert {row.shelf_id: row.alerts_last_30d_shelf for row in rows} == {shelf: opened[shelf] for shelf in shelves}

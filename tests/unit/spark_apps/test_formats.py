@@ -20,15 +20,15 @@ from spark_apps.runtime.writing import Deciding
 KNOWN = {
     "shelf_aggregator": (1, 1954649447),
     "shelf_alerts": (1, 3537047382),
-    "warehouse_alerts": (1, 530897967),
+    "warehouse_alerts": (2, 3309281930),
     "restock_manager": (1, 2679370910),
     "refill_bridge": (1, 4040922272),
     "supplier_manager": (1, 789584177),
-    "daily_discounts": (2, 711657060),
+    "daily_discounts": (3, 282585075),
     "expired_removal": (1, 2133692647),
     "shrink": (1, 506945773),
-    "daily_features": (1, 2277941439),
-    "books": (1, 1878697489),
+    "daily_features": (2, 1765556490),
+    "books": (2, 4270581272),
 }
 
 

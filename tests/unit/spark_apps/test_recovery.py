@@ -52,7 +52,7 @@ def carried(
     values = {"runtime": Runtime(Positions(dict(positions)), last=(step, 0)).dump()}
     values |= {f"stage:{stage.name}": codec.pack(stage.version, f"{job} {step}") for stage in stages}
     if SHELVES in stages:
-        values |= {name: codec.pack(books.FORMAT, name) for name in (books.NAMES, books.UNITS)}
+        values |= {name: codec.pack(books.FORMAT, name) for name in books.VALUES}
     return {"store_id": store, "job": job, "epoch": epoch, "step": step, "state": pack_values(values)}
 
 
@@ -367,7 +367,7 @@ def test_a_stage_that_is_new_in_a_process_of_its_own_starts_from_what_others_bro
     new: Any = {"job": "store:b", "stages": [FLATTENER], "ticks": {"S01": (103, 0)}, "starts": cut}
     generation = choose(tmp_path, known, rows=rows, **new)
     assert generation.origins == {"S01": [("store", 1, 40)]}
-    assert generation.past()["S01"] == Past({}, (103, 0))
+    assert generation.past()["S01"] == Past({}, (103, 0), {"pos_flattener": (103, 0)})
     with pytest.raises(SmartShelfError, match="new stages: pos_flattener"):
         choose(tmp_path / "none", known, **new)
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+import pytest
+
 from smartshelf.contracts.rows import JobProgress
+from smartshelf.contracts.stages import STAGES
 from smartshelf.contracts.topics import TOPICS
-from spark_apps.runtime import retention
+from smartshelf.settings import Settings
+from spark_apps.jobs import retention as job
+from spark_apps.runtime import codec, retention
 from spark_apps.runtime.cuts import Positions
+from spark_apps.runtime.engine import FORMAT, Runtime
+from spark_apps.runtime.processor import pack_values
 
 
 def progress(job: str = "store", **steps: int) -> JobProgress:
@@ -78,3 +87,24 @@ def test_compacted_topics_dead_letters_and_what_people_said_are_never_cut() -> N
     assert {"shelf_events", "sim_ticks", "world_tasks", "alerts", "pos_lines"} <= set(retention.DELETED)
     assert not any(TOPICS[name].compacted for name in retention.DELETED)
     assert {"dead_letters", "commands"}.isdisjoint(retention.DELETED)
+
+
+class _Looks(Exception):
+    """It has looked at what Kafka holds, to delete some of it."""
+
+
+def _looks(*_: object) -> None:
+    raise _Looks
+
+
+@pytest.mark.parametrize(("written_in", "looks"), [(FORMAT, True), (FORMAT + 1, False)])
+def test_a_month_that_this_code_could_not_go_on_from_keeps_its_records(
+    written_in: int, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = pack_values({"runtime": codec.pack(written_in, codec.unpack(Runtime().dump(), FORMAT, "runtime"))})
+    known = msgspec.structs.replace(progress(S01=9_999), stages=STAGES)
+    monkeypatch.setattr(job.delta, "read", lambda _: [row(100) | {"state": state}])
+    monkeypatch.setattr(job.job_progress, "read", lambda _: {"store": known})
+    monkeypatch.setattr(job.kafka, "start_offsets", _looks)
+    with pytest.raises(_Looks) if looks else nullcontext():
+        job.Retention(Settings()).look()
