@@ -66,17 +66,17 @@ test-fast: lint ## Lint, then the tests that need no server
 	$(PYTEST) -n auto tests/unit tests/property tests/contracts
 
 test: test-fast ## All tests, cheap ones first; does its own set-up
-	$(PY) -m smartshelf.stack provision
+	$(SMARTSHELF) provision
 	$(PYTEST) tests/spark
 	$(PYTEST) tests/integration tests/dashboard
 	$(PYTEST) tests/e2e
 
 chaos: $(DEV) ## A day with random kills, ending in an exact audit (make chaos KILLS=20 SEED=7)
-	$(PY) -m smartshelf.stack provision
+	$(SMARTSHELF) provision
 	KILLS=$(or $(KILLS),10) KILL_SEED=$(SEED) $(PYTEST) -s tests/e2e/test_store_run.py -k "day_of_kills"
 
 relock: $(RUNTIME) ## After a change of conf/ivy.xml: write the hashes of the jars anew
-	@$(PY) -m smartshelf.stack provision --relock
+	@$(SMARTSHELF) provision --relock
 
 clean: ## Stop the store and delete everything that can be made again, .venv included
 	@if [ -x $(SMARTSHELF) ]; then $(SMARTSHELF) reset --yes; fi

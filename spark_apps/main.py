@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 SERVICE = "spark"
 #: Real seconds between two rounds of maintenance. A round costs about half a second of CPU.
 MAINTENANCE_SECONDS = 60.0
+#: Real seconds that the start may take, with a state to be built anew.
+START_SECONDS = 1_800.0
 #: Real seconds a query may take to finish its batch when asked to stop.
 STOP_SECONDS = 8.0
 
@@ -55,7 +57,8 @@ def run(service: Service, names: tuple[str, ...]) -> None:
     if delta_init.NAME in names:
         delta_init.run(config)
     with_queries = set(names) - {delta_init.NAME, retention.NAME}
-    queries = start(session.start(config), config, names) if with_queries else []
+    with service.patience(START_SECONDS):
+        queries = start(session.start(config), config, names) if with_queries else []
     if chores := chores_of(config, names, queries):
         watch(service, queries, chores)
 
@@ -74,6 +77,7 @@ def start(spark: SparkSession, config: Settings, names: tuple[str, ...]) -> list
 def chores_of(config: Settings, names: tuple[str, ...], queries: list[Query]) -> list[Chore]:
     """What these jobs do now and then: every table is looked after by its writer."""
     chores = [Chore(f"maintenance of {sink.path}", sink.maintain) for query in queries for sink in query.sinks]
+    chores += [Chore(f"a look at query {query.name}", query.look) for query in queries]
     if retention.NAME in names:
         chores.append(Chore(retention.NAME, retention.Retention(config).look))
         chores.append(Chore("files of ingest", lambda: retention.sweep(config.delta_root)))

@@ -15,6 +15,9 @@ from py4j.protocol import Py4JError
 from smartshelf.errors import Fenced, SmartShelfError
 from smartshelf.io.delta import DeltaSink
 
+#: Looks, a minute apart, at one and the same batch until a query hangs: the largest batches take seconds.
+PATIENT_LOOKS = 30
+
 
 class QueryFailed(SmartShelfError):
     """A query ended by an error of ours."""
@@ -38,6 +41,17 @@ class Query:
     sinks: tuple[DeltaSink, ...] = ()
     #: Called with the error's text; returns a sentence when it has made a new start worth while.
     repair: Callable[[str], str | None] = lambda _: None
+    #: The batch before the one at work, and how often in a row it was that.
+    _seen: tuple[int | None, int] = (None, 0)
+
+    def look(self) -> None:
+        """Once a minute: note whether it gets on. Looks are counted, so a machine that slept makes no difference."""
+        with jvm_of(self.name):
+            last = self.spark.lastProgress
+            batch = last["batchId"] if last else None
+            known, looks = self._seen
+            is_same = self.spark.status["isTriggerActive"] and batch == known
+            self._seen = batch, looks + 1 if is_same else 0
 
     def has_worked(self) -> bool:
         """Whether it has run a batch, or seen that there is nothing to do."""
@@ -59,6 +73,8 @@ class Query:
             self._check()
 
     def _check(self) -> None:
+        if self._seen[1] >= PATIENT_LOOKS:
+            raise StartAgain(f"Query {self.name} has been at one batch for {PATIENT_LOOKS} minutes")
         if self.spark.isActive:
             return
         ours = self.failure()

@@ -53,14 +53,16 @@ def bench(
 
 def _soak(days: int, as_json: bool) -> None:
     config = settings()
+    looks: list[dict[str, object]] = []
 
     def tell(sample: soak.Sample) -> None:
+        # After every day: a month that is cut short has shown something, too.
+        looks.append(sample._asdict())
+        (config.home / "soak.json").write_text(json.dumps(looks, indent=1))
         told = "  ".join(f"{name} {sample.figures[name]:.4g}" for name in soak.LIMITS)
         typer.echo(f"day {sample.day:5.2f}  {told}", err=True)
 
-    samples = soak.soak(config, days, tell)
-    found = soak.slopes(samples)
-    (config.home / "soak.json").write_text(json.dumps([sample._asdict() for sample in samples], indent=1))
+    found = soak.slopes(soak.soak(config, days, tell))
     typer.echo(json.dumps([slope._asdict() for slope in found], indent=1) if as_json else soak.table(found))
     raise typer.Exit(1 if any(slope.is_too_steep for slope in found) else 0)
 

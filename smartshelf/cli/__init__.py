@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "stop": Entry("smartshelf.stack.cli:app", "Stop services; the others go on.", _STORE),
     "restart": Entry("smartshelf.stack.cli:app", "Stop services and start them again.", _STORE),
     "logs": Entry("smartshelf.stack.cli:app", "Print the last lines of the services' logs.", _STORE),
+    "provision": Entry("smartshelf.stack.cli:app", "Fetch programs and jars without starting anything.", _STORE),
     "clock": Entry("simulated_time.cli:app", "Simulated time: status, speed, pause, fast-forward."),
     "data": Entry("smartshelf.cli.data:app", "Generate and check the store's data."),
     "replay": Entry("smartshelf.cli.replay:replay", "Add the stores of a file of real sales."),

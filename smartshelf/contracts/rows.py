@@ -340,7 +340,7 @@ class ShelfDailyFeature(MirrorRow, kw_only=True):
 
     Rows of the generated year and of the live store alike; what each column is: ``smartshelf.domain.features``.
     Null: not known, or known only for generated days (``lost_demand_qty``) or to learn from (``batches_to_order``,
-    ``label_next_day_stockout``; ``analytics.v_ml_train`` fills the label from the next day's row).
+    ``label_next_day_stockout``; ``analytics.v_ml_train`` fills both when the next day and the next cutoff have closed).
     """
 
     primary_key: ClassVar = ("store_id", "shelf_id", "feature_date")

@@ -35,12 +35,12 @@ after it). Nothing later is in it, but for the two columns to learn from, marked
 | min_expiration_days | days from the day to the first expiry of any lot, shelf or backroom; null without a lot |
 | avg_expiration_days | mean over all units; null without a lot |
 | qty_expiring_next_7d | units in the store that expire on the day or the 7 days after |
-| batches_to_order | *label*: batches the rule orders at the first cutoff after the day; history only |
-| label_next_day_stockout | *label*: the shelf is out of stock at some time of the next day; history only |
+| batches_to_order | *label*: batches the rule orders at the first cutoff after the day; null in a live row |
+| label_next_day_stockout | *label*: the shelf is out of stock at some time of the next day; null in a live row |
 | snapshot_ts | when the row was taken, UTC |
 
 Grids are (days, shelves); a column that is the same for all shelves or all days has one row or column of them. What is
-not known is masked (``numpy.ma``).
+not known is masked (``numpy.ma``). The labels of live rows are known later: ``analytics.v_ml_train`` looks them up.
 """
 
 from __future__ import annotations

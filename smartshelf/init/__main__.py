@@ -129,7 +129,7 @@ def main() -> None:
         sys.exit(check_database())
     # Alembic tells its steps one by one; what came out of them is told here.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with running("init") as service:
+    with running("init", one_shot=True) as service:
         prepare(service)
 
 

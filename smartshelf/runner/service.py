@@ -23,6 +23,8 @@ from smartshelf.settings import Settings, opens_at
 
 #: What a server that goes away makes of any call, also in the middle of one.
 _AWAY = (SmartShelfError, redis.RedisError, psycopg2.OperationalError, psycopg2.InterfaceError)
+#: A job that takes longer (real seconds) hangs.
+JOB_SECONDS = 3_600.0
 
 
 class Runner:
@@ -100,8 +102,9 @@ def run(service: Service) -> None:
                     service.sleep(1.0)
                     continue
                 runner.note_stages(marks, now)
-                while runner.turn(now) and not service.stopping:
-                    service.beat()
+                with service.patience(JOB_SECONDS):
+                    while runner.turn(now) and not service.stopping:
+                        service.beat()
             except _AWAY as away:
                 service.log.warning("will try again: %s", str(away).strip())
                 service.sleep(2.0)

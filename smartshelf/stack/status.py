@@ -196,9 +196,9 @@ def as_text(status: dict[str, Any]) -> str:
     lines = [f"{'service':<16} {'state':<12} {'pid':>7} {'MB':>7}  since"]
     for entry in status["services"]:
         memory = "" if entry["rss_mb"] is None else f"{entry['rss_mb']:.0f}"
-        lines.append(
-            f"{entry['name']:<16} {entry['state']:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}"
-        )
+        state, _, problem = entry["state"].partition(": ")
+        line = f"{entry['name']:<16} {state:<12} {entry['pid'] or '':>7} {memory:>7}  {entry['since'] or ''}  {problem}"
+        lines.append(line.rstrip())
     lines += ["", *(f"{name:<12} {url}" for name, url in status["urls"].items())]
     if status["clock"]:
         told = status["clock"]

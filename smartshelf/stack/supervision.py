@@ -26,6 +26,8 @@ from smartshelf.stack.graph import Service
 from smartshelf.stack.layout import Layout
 
 _DAEMON_SECONDS = 15.0
+#: What looks after services that hang; no service of the store itself.
+GUARD = "guard"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class ProcessInfo:
 
 
 def configuration(layout: Layout, services: Iterable[Service]) -> str:
-    """The text of supervisord.conf. Nothing starts by itself: the launcher knows what has to be well first."""
+    """The text of supervisord.conf. No service starts by itself: the launcher knows what has to be well first."""
     lines = [
         "[unix_http_server]",
         f"file={_escaped(layout.socket)}",
@@ -63,12 +65,22 @@ def configuration(layout: Layout, services: Iterable[Service]) -> str:
         "[rpcinterface:supervisor]",
         "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]
+    shared = {"SMARTSHELF_HOME": str(layout.home), "PYTHONUNBUFFERED": "1"}
+    lines += [
+        f"[program:{GUARD}]",
+        f"command={_escaped(shlex.join((sys.executable, '-m', 'smartshelf.stack.guard', str(layout.home))))}",
+        _variables(shared),
+        "autorestart=true",
+        "redirect_stderr=true",
+        f"stdout_logfile={_escaped(layout.log(GUARD))}",
+        "stdout_logfile_maxbytes=1MB",
+        "stdout_logfile_backups=1",
+    ]
     for service in services:
-        variables = {"SMARTSHELF_HOME": str(layout.home), "PYTHONUNBUFFERED": "1", **service.environment}
         lines += [
             f"[program:{service.name}]",
             f"command={_escaped(shlex.join(service.command))}",
-            "environment=" + ",".join(f"{name}={_quoted(name, value)}" for name, value in sorted(variables.items())),
+            _variables({**shared, **service.environment}),
             "autostart=false",
             f"autorestart={'false' if service.one_shot else 'true'}",
             "exitcodes=0",
@@ -85,6 +97,10 @@ def configuration(layout: Layout, services: Iterable[Service]) -> str:
             *([f"user={service.user}"] if service.user else []),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _variables(values: Mapping[str, str]) -> str:
+    return "environment=" + ",".join(f"{name}={_quoted(name, value)}" for name, value in sorted(values.items()))
 
 
 def _escaped(text: object) -> str:
@@ -165,7 +181,7 @@ class Supervisor:
         """What supervisord knows of every service."""
         with self._rpc() as rpc:
             found = rpc.getAllProcessInfo()
-        return {entry["name"]: _info(entry) for entry in found}
+        return {entry["name"]: _info(entry) for entry in found if entry["name"] != GUARD}
 
     def process(self, name: str) -> ProcessInfo:
         """What supervisord knows of one service."""

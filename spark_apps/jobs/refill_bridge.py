@@ -6,7 +6,7 @@ What has not arrived yet is told as ``shelf_refill_pending``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -48,28 +48,16 @@ class RefillBridge(Deciding[State]):
 
 
 def _send(state: State, out: WhOut, step: Step) -> list[Output]:
-    pending = step.scope.row(
-        RefillPending,
-        version=1,
-        task_id=task_id(KIND, step.scope.store_id, out.event_id, 0, step.k),
-        shelf_id=out.shelf_id,
-        batch_code=out.batch_code,
-        plan_id=out.plan_id,
-        quantity=out.qty,
-        picked_at=out.timestamp,
-        due_at=out.due_ts,
-    )
+    what: dict[str, Any] = {
+        "shelf_id": out.shelf_id,
+        "batch_code": out.batch_code,
+        "quantity": out.qty,
+        "plan_id": out.plan_id,
+    }
+    name = task_id(KIND, step.scope.store_id, out.event_id, 0, step.k)
+    pending = step.scope.row(RefillPending, version=1, task_id=name, **what, picked_at=out.timestamp, due_at=out.due_ts)
     state.pending.setdefault(out.shelf_id, []).append(pending)
-    asked = task(
-        step,
-        KIND,
-        out.event_id,
-        shelf_id=out.shelf_id,
-        batch_code=out.batch_code,
-        quantity=out.qty,
-        plan_id=out.plan_id,
-    )
-    return [asked, row(TOPIC, pending)]
+    return [task(step, KIND, out.event_id, **what), row(TOPIC, pending)]
 
 
 def _end(state: State, shelf_id: str, batch_code: str, left: int, step: Step) -> list[Output]:

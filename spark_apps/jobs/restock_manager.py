@@ -76,6 +76,7 @@ class RestockManager(Deciding[State]):
     """Plans are served in the order in which they were opened; equal steps by plan id."""
 
     name: ClassVar = "restock_manager"
+    version: ClassVar = 2
     facts: ClassVar = frozenset({"proposals", "shelf_events", "wh_events"})
     config: ClassVar = frozenset({"shelf_profiles", "shelf_policies", "commands"})
     books: ClassVar = True

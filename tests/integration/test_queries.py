@@ -97,6 +97,25 @@ def test_the_page_reads_plans_orders_availability_and_waste(week: Settings) -> N
     assert not source.service_level("S01", date(2027, 1, 1)).hours
 
 
+def test_a_live_day_is_learnt_from_when_its_next_cutoff_has_closed_and_says_what_was_ordered(week: Settings) -> None:
+    """Thursday to Monday: Tuesday's cutoff has closed, the next one, this Thursday's, has not."""
+    shelves = ask(week, "select count(*) from config.shelf_profiles")[0][0]
+    days = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04", "2026-01-05"]
+    learnt = "select feature_date::text, count(batches_to_order) from analytics.v_ml_train group by 1 order by 1"
+    assert ask(week, learnt) == [(day, shelves) for day in days]
+    otherwise = """
+        select t.shelf_id, t.feature_date::text, t.batches_to_order, o.qty
+        from analytics.v_ml_train as t
+        left join ops.wh_supplier_orders as o
+               on o.store_id = t.store_id and o.shelf_id = t.shelf_id
+              and (o.cutoff_ts at time zone 'UTC')::date
+                  = case when t.feature_date < '2026-01-04' then '2026-01-04'::date else '2026-01-06' end
+        where t.batches_to_order <> coalesce(o.qty / t.standard_batch_size, 0)
+    """
+    assert ask(week, otherwise) == []
+    assert ask(week, "select sum(batches_to_order) > 100 from analytics.v_ml_train")[0][0]
+
+
 def test_there_is_an_index_of_the_questions() -> None:
     index = (FOLDER / "README.md").read_text()
     assert len(QUERIES) >= 25

@@ -17,12 +17,13 @@ import pytest
 import redis
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from supervisor import childutils
 
 from smartshelf import settings as settings_module
 from smartshelf.errors import SettingError
 from smartshelf.io import kafka
 from smartshelf.io.postgres import dsn
-from smartshelf.stack import launcher, postgres, status
+from smartshelf.stack import guard, launcher, ports, postgres, status
 from smartshelf.stack.layout import Layout
 from smartshelf.stack.supervision import Supervisor
 
@@ -118,12 +119,7 @@ def test_servers_listen_on_loopback_only(store):
         assert {entry.laddr.ip.removeprefix("::ffff:") for entry in listening} == {"127.0.0.1"}, name
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_killed_server_is_healthy_again(store, name):
-    before = store.supervisor.process(name).pid
-    assert before > 1
-    os.kill(before, signal.SIGKILL)
-
+def healthy_again(store, name, before):
     def problem():
         info = store.supervisor.process(name)
         if info.pid == before or not info.is_up:
@@ -131,6 +127,27 @@ def test_a_killed_server_is_healthy_again(store, name):
         return launcher.problem_of(store.settings, name, info.pid)
 
     wait_for(problem, HEALTHY_AGAIN)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_killed_server_is_healthy_again(store, name):
+    before = store.supervisor.process(name).pid
+    assert before > 1
+    os.kill(before, signal.SIGKILL)
+    healthy_again(store, name, before)
+
+
+def test_every_server_answers_the_guard_and_one_that_hangs_is_started_again(store, monkeypatch):
+    known = ports.recall(store.layout.home / "ports.json")
+    assert [name for name in SERVERS if not guard.answers(known[name], guard.QUESTIONS[name])] == []
+    monkeypatch.setattr(guard, "ANSWER_SECONDS", 0.5)
+    rpc = childutils.getRPCInterface({"SUPERVISOR_SERVER_URL": f"unix://{store.layout.socket}"}).supervisor
+    watching = guard.Guard(rpc, store.layout.home, known)
+    before = store.supervisor.process("redis").pid
+    os.kill(before, signal.SIGSTOP)
+    for _ in range(guard.LOOKS):
+        watching.look()
+    healthy_again(store, "redis", before)
 
 
 def test_a_second_up_leaves_what_runs_alone(store):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import subprocess
@@ -117,6 +118,11 @@ def test_every_command_loads_and_has_help_with_an_example(command):
     for name, leaf in leaves.items():
         assert leaf.help, f"{command} {name} says nothing in --help"
         assert "smartshelf" in f"{leaf.epilog or ''}{leaf.help}", f"{command} {name} has no example in --help"
+
+
+def test_every_command_of_the_launcher_is_in_the_list():
+    launcher = typer.main.get_command(importlib.import_module("smartshelf.stack.cli").app)
+    assert launcher.commands.keys() <= cli.COMMANDS.keys()
 
 
 def test_a_wrong_setting_is_one_sentence():

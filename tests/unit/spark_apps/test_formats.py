@@ -21,7 +21,7 @@ KNOWN = {
     "shelf_aggregator": (1, 1954649447),
     "shelf_alerts": (1, 3537047382),
     "warehouse_alerts": (2, 3309281930),
-    "restock_manager": (1, 2679370910),
+    "restock_manager": (2, 2374079672),
     "refill_bridge": (1, 4040922272),
     "supplier_manager": (1, 789584177),
     "daily_discounts": (3, 282585075),

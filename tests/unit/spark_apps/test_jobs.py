@@ -129,3 +129,37 @@ def test_any_other_error_is_a_failure_with_its_reason() -> None:
     with pytest.raises(QueryFailed, match="ValueError: x") as failed:
         Query("store", Ended("ValueError: x")).check()
     assert failed.value.exit_code == 1
+
+
+class Working:
+    """A query at work on a batch."""
+
+    isActive = True  # noqa: N815  # Spark's name
+
+    def __init__(self) -> None:
+        self.lastProgress: dict[str, int] | None = None
+        self.status = {"isTriggerActive": True}
+
+
+def test_a_query_that_stays_at_one_batch_for_long_is_to_be_started_again() -> None:
+    spark = Working()
+    query = Query("store", spark)
+    for _ in range(queries.PATIENT_LOOKS):
+        query.check()
+        query.look()
+    with pytest.raises(StartAgain, match="one batch for 30 minutes"):
+        query.check()
+
+
+def test_a_query_that_gets_on_or_has_nothing_to_do_does_not_hang() -> None:
+    spark = Working()
+    query = Query("store", spark)
+    for batch in range(3):
+        spark.lastProgress = {"batchId": batch}
+        for _ in range(queries.PATIENT_LOOKS):
+            query.look()
+        query.check()
+    spark.status = {"isTriggerActive": False}
+    for _ in range(2 * queries.PATIENT_LOOKS):
+        query.look()
+    query.check()

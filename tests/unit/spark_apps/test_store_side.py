@@ -431,6 +431,53 @@ def test_the_offers_of_the_week_are_told_every_day_and_leave_after_two_weeks() -
     assert {msgspec.json.decode(key)["discount_date"] for key in deleted} == {"2026-01-01", "2026-01-02"}
 
 
+def arrived(loop: Loop, batch_code: str, quantity: int, expiry_date: str) -> None:
+    """A lot that the books find in the store; no such units lie there."""
+    loop.tell(
+        e.Count, shelf_id=SHELF, batch_code=batch_code, received_date="2025-12-20", expiry_date=expiry_date,
+        quantity=quantity, adjustment=quantity, reason="correction",
+    )  # fmt: skip
+
+
+def test_a_lot_that_comes_to_its_shelf_on_its_last_day_is_marked_down_once_and_not_at_the_days_end() -> None:
+    loop = Loop((DailyDiscounts(),), small_body(shelves=5, visits=0.0)).live(60)
+    arrived(loop, "TODAY", 5, "2026-01-01")
+    loop.live(70)
+    loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=1, item_weight=103.0)
+    loop.live(at(1, 23, 54))
+    arrived(loop, "TOO-LATE", 5, "2026-01-01")
+    loop.live(at(1, 23, 59))
+    assert [given.batch_code for given in loop.sent(DailyDiscount) if given.reason == "near_expiry"] == ["TODAY"]
+
+
+def test_the_days_before_expiry_are_those_of_the_shelf_and_a_new_policy_counts_at_once() -> None:
+    policies = [
+        ShelfPolicy(policy_id="1", shelf_id=SHELF, near_expiry_days=1),
+        ShelfPolicy(policy_id="2", shelf_id="TESTEN0004", near_expiry_days=0),
+    ]
+    loop = Loop((ShelfAlerts(),), small_body(shelves=5, visits=0.0), policies=policies).live(at(4, 10))
+    loop.configure(ShelfPolicy(policy_id="2", shelf_id="TESTEN0004", near_expiry_days=5))
+    loop.live(at(4, 10, 1))
+    told = {alert.shelf_id: alert.created_at for alert in loop.alerts("near_expiry")}
+    assert told == {
+        **dict.fromkeys((f"TESTEN{n:04d}" for n in range(3)), datetime(2026, 1, 3, tzinfo=UTC)),
+        SHELF: datetime(2026, 1, 4, tzinfo=UTC),
+        "TESTEN0004": datetime(2026, 1, 4, 10, 1, tzinfo=UTC),
+    }
+    loop.live(at(6, 0))
+    closed = [a for a in loop.alerts("near_expiry") if a.batch_code.endswith("-A") and a.status == "resolved"]
+    assert {alert.updated_at for alert in closed} == {datetime(2026, 1, 6, tzinfo=UTC)}, "expired, and still there"
+    assert len(closed) == 5
+
+
+def test_what_staff_did_not_find_of_an_expired_lot_is_not_asked_for_again() -> None:
+    loop = Loop((ExpiredRemoval(),), small_body(shelves=5, visits=0.0)).live(30)
+    arrived(loop, "OLD", 2, "2025-12-30")
+    loop.live(at(3, 7))
+    assert [task.batch_code for task in loop.sent(Task)] == ["OLD"]
+    assert [alert.version for alert in loop.sent(Alert)] == [1, 2]
+
+
 # --- shrink --------------------------------------------------------------------------------------------------------
 
 
@@ -479,6 +526,16 @@ def test_a_scale_that_says_nothing_while_goods_move_is_told_as_such() -> None:
     assert [alert.status for alert in loop.alerts("phantom_stock")] == ["resolved"]
 
 
+def test_refills_that_the_scale_does_not_feel_make_it_silent_and_that_is_told_before_its_drift() -> None:
+    loop = quiet().live(9)
+    loop.tell(e.WeightChange, shelf_id=SHELF, delta_weight=-45.0)
+    for _ in range(3):
+        loop.tell(e.Refill, shelf_id=SHELF, batch_code=f"{SHELF}-C", quantity=1)
+    loop.live(at(1, 8))
+    (alert,) = loop.alerts("phantom_stock")
+    assert (alert.shelf_id, alert.likely_cause) == (SHELF, "scale_silent")
+
+
 def test_a_scale_that_is_off_by_less_than_a_unit_drifts_and_nothing_is_missing() -> None:
     loop = quiet().live(9)
     loop.tell(e.WeightChange, shelf_id=SHELF, delta_weight=-45.0)
@@ -494,6 +551,7 @@ def test_units_that_the_scale_does_not_feel_are_told_until_they_are_found() -> N
     (alert,) = loop.alerts("phantom_stock")
     assert (alert.shelf_id, alert.suggested_qty, alert.status) == (SHELF, 2, "open")
     assert alert.likely_cause == "unseen_loss"
+    assert alert.created_at == datetime(2026, 1, 1, 8, tzinfo=UTC), "once an hour they are compared"
     loop.tell(e.Count, shelf_id=SHELF, quantity=38, adjustment=-2, reason="cycle")
     loop.live(at(1, 9))
     assert [alert.status for alert in loop.alerts("phantom_stock")] == ["resolved"]

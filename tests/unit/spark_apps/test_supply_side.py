@@ -21,6 +21,7 @@ from spark_apps.jobs.supplier_manager import Desk, State, SupplierManager
 from spark_apps.jobs.warehouse_alerts import WarehouseAlerts
 from spark_apps.runtime.books import Books
 from spark_apps.runtime.config import StoreConfig
+from spark_apps.runtime.rates import Opening
 from spark_apps.runtime.stage import Scope, Step
 from tests.loop import START, Loop
 from tests.worlds import small_body
@@ -31,13 +32,13 @@ RATES = {f"TESTEN{n:04d}": (6.0 if n == 3 else 0.1, 0.0) for n in range(5)}
 STAGES = (WarehouseAlerts(), SupplierManager())
 
 
-def quiet(stages: tuple = STAGES, **options: object) -> Loop:
+def quiet(stages: tuple = STAGES, learnt: Opening = RATES, **options: object) -> Loop:
     """Nobody comes in. 40 units on a shelf of 60, 30 in a backroom for 100, batches of 10, ten days of life.
 
     On Thursday at noon an order must last 92 hours: 6 x 92 / 24 + 6 x 2 days of safety = 35 is the reorder point, 35 +
     6 x 7 / 3 = 49 the level.
     """
-    return Loop(stages, small_body(shelves=5, visits=0.0), learnt=RATES, **options)
+    return Loop(stages, small_body(shelves=5, visits=0.0), learnt=learnt, **options)
 
 
 def at(day: int, hour: int, minute: int = 0) -> int:
@@ -175,18 +176,18 @@ def test_after_the_cutoff_nothing_takes_an_order_back() -> None:
 
 def test_the_last_look_before_the_cutoff_sees_what_is_on_the_shelf() -> None:
     """Three a day sell 77 until a lot delivered tomorrow is old: none may be added to 40 and 30, but 40 to 30."""
-    slow = {"S01": {**RATES["S01"], SHELF: (3.0, 0.0)}}
+    slow = {**RATES, SHELF: (3.0, 0.0)}
     policy = WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=95, order_up_to_qty=100)
-    loop = quiet((WarehouseAlerts(slow), SupplierManager()), policies=[policy]).live(at(1, 11))
+    loop = quiet(learnt=slow, policies=[policy]).live(at(1, 11))
     loop.tell(e.Pickup, customer_id="C", shelf_id=SHELF, quantity=40, item_weight=103.0)
     assert not said(loop.live(at(1, 11, 58)))
     assert said(loop.live(at(1, 12))) == [("pending", 40), ("issued", 40)]
 
 
 def test_a_perishable_on_its_way_to_the_shelf_must_still_sell_like_the_others() -> None:
-    slow = {"S01": {**RATES["S01"], SHELF: (3.0, 0.0)}}
+    slow = {**RATES, SHELF: (3.0, 0.0)}
     policy = WhPolicy(policy_id="1", shelf_id=SHELF, reorder_point_qty=95, order_up_to_qty=100)
-    loop = quiet((WarehouseAlerts(slow), SupplierManager()), policies=[policy]).live(9)
+    loop = quiet(learnt=slow, policies=[policy]).live(9)
     loop.tell(e.WhOut, "wh_events", shelf_id=SHELF, batch_code=f"{SHELF}-C", qty=30, plan_id="P", due_ts=START)
     assert not said(loop.live(30))
 

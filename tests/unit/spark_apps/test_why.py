@@ -124,10 +124,10 @@ def at(day: int, hour: int, minute: int = 0) -> int:
 
 
 #: Six a day of some products, next to nothing of the others.
-RATES = {"S01": {shelf(n): (6.0 if n in (0, 1, 2, 3, 6) else 0.1, 0.0) for n in range(10)}}
+RATES = {shelf(n): (6.0 if n in (0, 1, 2, 3, 6) else 0.1, 0.0) for n in range(10)}
 STAGES = (
     ShelfAlerts(),
-    WarehouseAlerts(RATES),
+    WarehouseAlerts(),
     RestockManager(),
     RefillBridge(),
     SupplierManager(),
@@ -150,7 +150,7 @@ def rows(loop: Loop) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 def lived() -> Loop:
     """A day and a delivery with thieves, tills that miss units, odd scales and late lorries."""
-    loop = Loop(STAGES, small_body(shelves=10, visits=60.0))
+    loop = Loop(STAGES, small_body(shelves=10, visits=60.0), learnt=RATES)
     assert loop.worlds.switch(
         frozenset({"theft", "mis-scan", "sensor-drift", "sensor-silence", "late-delivery", "short-delivery"})
     )
@@ -159,7 +159,7 @@ def lived() -> Loop:
 
 def told() -> Loop:
     """Nobody comes in; people, outside systems and lorries do what a store seldom sees."""
-    loop = Loop(STAGES, small_body(shelves=10, visits=0.0))
+    loop = Loop(STAGES, small_body(shelves=10, visits=0.0), learnt=RATES)
     loop.deliver(shelf(5), "SHORT", 12, "2026-01-03")  # goes to its shelf
     loop.deliver(shelf(9), "SHORT", 12, "2026-01-03")  # stays in the backroom
     _without_lorries(loop)

@@ -24,3 +24,15 @@ def test_a_store_in_which_nothing_waits_says_so() -> None:
 )
 def test_the_one_shot_is_done_failed_stopped_or_running(state: str, exit_code: int, told: str) -> None:
     assert status._state(load({}), ProcessInfo("init", state, 1, 0.0, exit_code, "")) == told
+
+
+def test_what_is_wrong_with_a_service_stands_behind_its_figures() -> None:
+    connect = {"name": "connect", "state": "unhealthy: connector sink-a is not there", "pid": 7, "rss_mb": 306.4}
+    told = status.as_text(
+        {"services": [connect | {"since": "2026-01-01T07:00:00Z"}], "urls": {}, "clock": {}, "lag": {}, "counts": {}}
+        | {"capture": {}, "jobs": []}
+    )
+    assert told.splitlines()[1].split(maxsplit=5) == [
+        *("connect", "unhealthy", "7", "306", "2026-01-01T07:00:00Z"),
+        "connector sink-a is not there",
+    ]

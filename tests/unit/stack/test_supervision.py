@@ -24,11 +24,11 @@ def programs(layout, services):
 
 
 def test_supervisor_understands_every_service(programs, services):
-    assert set(programs) == set(services)
+    assert set(programs) == {*services, supervision.GUARD}
 
 
 def test_nothing_starts_before_the_launcher_says_so(programs):
-    assert not any(program.autostart for program in programs.values())
+    assert {name for name, program in programs.items() if program.autostart} == {supervision.GUARD}
 
 
 def test_what_dies_is_started_again_except_the_one_shot(programs):
