@@ -23,8 +23,8 @@ order by r.created_at, r.plan_id
 """)
 _PLANS = text("""
 select w.supplier_plan_id, w.shelf_id, coalesce(p.item_name, w.shelf_id), coalesce(s.name, p.supplier_id, '?'),
-       w.suggested_qty, (w.suggested_qty * coalesce(p.item_cost, 0))::float8, w.source, w.cutoff_ts, w.delivery_ts,
-       w.why
+       w.suggested_qty, (w.suggested_qty * coalesce(p.item_cost, 0))::float8, w.source, w.inventory_position,
+       w.reorder_point_qty, w.cutoff_ts, w.delivery_ts, w.why
 from ops.wh_supplier_plan w
 left join config.shelf_profiles p using (store_id, shelf_id)
 left join config.suppliers s using (supplier_id)
@@ -90,7 +90,7 @@ class RestockPlan(NamedTuple):
 
 
 class SupplierPlan(NamedTuple):
-    """What will be ordered of a product at the next cutoff, as it stands now."""
+    """What will be ordered of a product at the next cutoff, as it stands now; a person's plan has no figures."""
 
     supplier_plan_id: str
     shelf_id: str
@@ -99,6 +99,8 @@ class SupplierPlan(NamedTuple):
     qty: int
     cost: float
     source: str
+    inventory_position: int | None
+    reorder_point_qty: int | None
     cutoff_ts: datetime
     delivery_ts: datetime
     why: str

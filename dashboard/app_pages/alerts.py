@@ -56,14 +56,15 @@ def _cards(shared: Feed, store_id: str, wish: inbox.Filter) -> None:
 
 def _card(shared: Feed, alert: OpenAlert) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"card-{alert.alert_id}"):
-        with st.container():
+        with st.container(gap="xsmall"):
             st.badge(alert.severity, color=COLORS.get(alert.severity, "gray"))
             st.text(inbox.title(alert))
             st.caption(inbox.detail(alert))
         what = {"alert_id": alert.alert_id}
-        if alert.status == "open":
-            asking.button(shared, alert.store_id, "Acknowledge", "done", "ack_alert", what, alert.alert_id)
-        asking.button(shared, alert.store_id, "Dismiss", "close", "dismiss_alert", what, alert.alert_id)
+        with st.container(horizontal=True, width="content"):
+            if alert.status == "open":
+                asking.button(shared, alert.store_id, "Acknowledge", "done", "ack_alert", what, alert.alert_id)
+            asking.button(shared, alert.store_id, "Dismiss", "close", "dismiss_alert", what, alert.alert_id)
 
 
 show()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +16,8 @@ from dashboard.queries import Feed, feed
 from dashboard.views import figures, supply
 from dashboard.views.text import moment
 
-TABLE_HEIGHT = 420
+#: A table with more rows scrolls within this height, pixels.
+FEW_ROWS, TABLE_HEIGHT = 12, 420
 TABS = ("Restock plans", "Next supplier order", "On the way", "Receipts")
 MONEY = st.column_config.NumberColumn(format="%.2f €")
 COLUMNS = {
@@ -24,6 +26,8 @@ COLUMNS = {
     "Received": st.column_config.DatetimeColumn(format="ddd D MMM, HH:mm", timezone="UTC"),
     "Expires": st.column_config.DateColumn(format="D MMM YYYY"),
     "Difference": st.column_config.NumberColumn(format="%+d", help="Received minus ordered"),
+    "Position": st.column_config.NumberColumn(help="On hand and on order, less what is reserved"),
+    "Reorder at": st.column_config.NumberColumn(help="A position at or below it is ordered for"),
     "Why": st.column_config.TextColumn(width="large"),
 }
 
@@ -92,7 +96,7 @@ def _table(frame: pd.DataFrame, nothing: str, description: str) -> None:
     if frame.empty:
         st.info(nothing, icon=":material/check_circle:")
         return
-    height = min(TABLE_HEIGHT, 38 + 35 * len(frame))
+    height: int | Literal["content"] = "content" if len(frame) <= FEW_ROWS else TABLE_HEIGHT
     st.dataframe(frame, hide_index=True, height=height, alt=description, column_config=COLUMNS)
 
 

@@ -56,7 +56,7 @@ def key_figures(state: StoreState | None, shelves: int, trend: Sequence[Trend] =
             tuple(point.available for point in trend),
         ),
         Figure("empty", "Empty shelves", number(bands.count("empty")), "nothing to buy"),
-        Figure("low", "Low shelves", number(bands.count("low")), "under 30\u2009% of maximum"),
+        Figure("low", "Low shelves", number(bands.count("low")), "under 30\u202f% of maximum"),
         Figure(
             "on_shelves",
             "Units on shelves",

@@ -82,6 +82,8 @@ def plan_frame(plans: Sequence[SupplierPlan]) -> pd.DataFrame:
             "Supplier": [plan.supplier for plan in plans],
             "Units": [plan.qty for plan in plans],
             "Cost": [plan.cost for plan in plans],
+            "Position": [plan.inventory_position for plan in plans],
+            "Reorder at": [plan.reorder_point_qty for plan in plans],
             "Proposed by": [SOURCES.get(plan.source, plan.source) for plan in plans],
             "Why": [plan.why for plan in plans],
         }

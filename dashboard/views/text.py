@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 
 def number(value: float) -> str:
-    """A whole number with thin spaces between thousands."""
-    return f"{value:,.0f}".replace(",", "\u2009")
+    """A whole number with narrow spaces between thousands, at which no line breaks."""
+    return f"{value:,.0f}".replace(",", "\u202f")
 
 
 def units(count: int) -> str:
@@ -17,7 +17,7 @@ def units(count: int) -> str:
 
 def euros(amount: float) -> str:
     """An amount of money without cents."""
-    return f"{number(amount)}\u2009€"
+    return f"{number(amount)}\u202f€"
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -25,7 +25,7 @@ def percent(share: float, digits: int = 0) -> str:
     shown = share * 100
     if shown < 100 and round(shown, digits) == 100:
         shown = 100 - 10**-digits
-    return f"{shown:.{digits}f}\u2009%"
+    return f"{shown:.{digits}f}\u202f%"
 
 
 def moment(when: datetime) -> str:

@@ -26,10 +26,10 @@ DAY = ServiceLevel(
 
 def test_availability_is_weighed_by_open_shelf_minutes() -> None:
     figures = {figure.key: figure for figure in service_level.key_figures(DAY, NAMES)}
-    assert figures["availability"].value == "90.0\u2009%"
-    assert (figures["worst_aisle"].value, figures["worst_aisle"].note) == ("75.0\u2009%", "29 Fish")
-    assert (figures["worst_hour"].value, figures["worst_hour"].note) == ("82.5\u2009%", "08:00-09:00")
-    assert (figures["wasted"].value, figures["wasted"].note) == ("4", "0.5\u2009% of units sold")
+    assert figures["availability"].value == "90.0\u202f%"
+    assert (figures["worst_aisle"].value, figures["worst_aisle"].note) == ("75.0\u202f%", "29 Fish")
+    assert (figures["worst_hour"].value, figures["worst_hour"].note) == ("82.5\u202f%", "08:00-09:00")
+    assert (figures["wasted"].value, figures["wasted"].note) == ("4", "0.5\u202f% of units sold")
 
 
 def test_without_a_closed_hour_there_is_no_availability_to_believe() -> None:
@@ -42,7 +42,7 @@ def test_the_table_says_what_the_colours_say_the_worst_aisle_first() -> None:
     frame = service_level.aisle_frame(DAY, NAMES)
     assert list(frame["Aisle"]) == ["29 Fish", "1 Beverages"]
     assert list(frame["Availability"]) == [75.0, 95.0]
-    assert list(frame["Worst hour"]) == ["08:00-09:00 (60.0\u2009%)", "08:00-09:00 (90.0\u2009%)"]
+    assert list(frame["Worst hour"]) == ["08:00-09:00 (60.0\u202f%)", "08:00-09:00 (90.0\u202f%)"]
 
 
 def test_aisles_are_named_as_on_the_map() -> None:

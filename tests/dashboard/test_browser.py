@@ -54,7 +54,7 @@ def test_all_shelves_are_drawn_and_nothing_scrolls_sideways(browser: Browser, ur
     ("page", "shows"),
     [
         ("shelves", "[data-testid=stDataFrame]"),
-        ("alerts", "[data-testid=stAlert]"),
+        ("alerts", "text=Acknowledge"),
         ("orders", "[data-testid=stDataFrame]"),
         ("availability", "[data-testid=stVegaLiteChart] svg"),
         ("pipeline", ".shelf-cards"),

@@ -63,13 +63,13 @@ def test_lightness_of_the_ramp_changes_in_one_direction_so_that_it_reads_without
 def test_availability_counts_shelves_with_stock_and_units_are_summed() -> None:
     rows = {str(number): row(stock, baskets=2) for number, stock in enumerate((0, 5, 20, 40))}
     values = {figure.key: figure.value for figure in figures.key_figures(StoreState("S01", rows), 4)}
-    assert values["available"] == "75.0\u2009%"
+    assert values["available"] == "75.0\u202f%"
     assert (values["empty"], values["low"], values["on_shelves"], values["in_baskets"]) == ("1", "1", "65", "8")
 
 
 def test_availability_is_not_rounded_up_to_100_while_a_shelf_is_empty() -> None:
-    assert text.percent(99_999 / 100_000, 1) == "99.9\u2009%"
-    assert text.percent(1.0, 1) == "100.0\u2009%"
+    assert text.percent(99_999 / 100_000, 1) == "99.9\u202f%"
+    assert text.percent(1.0, 1) == "100.0\u202f%"
 
 
 def test_without_rows_there_are_no_numbers_to_believe() -> None:

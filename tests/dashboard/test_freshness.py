@@ -52,7 +52,7 @@ def test_a_store_being_set_up_says_what_to_wait_for() -> None:
     whole = TwinStore().shelves("S01")
     assert "being set up" in (freshness.setting_up(None, 1142) or "")
     part = StoreState("S01", dict(list(whole.rows.items())[:1000]))
-    assert "1\u2009000 of 1\u2009142" in (freshness.setting_up(part, 1142) or "")
+    assert "1\u202f000 of 1\u202f142" in (freshness.setting_up(part, 1142) or "")
     assert freshness.setting_up(whole, 1142) is None
 
 

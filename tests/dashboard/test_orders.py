@@ -28,7 +28,7 @@ def test_the_figures_say_what_is_open_and_by_when(busy: TwinStore) -> None:
     assert (figures["cutoff"].value, figures["cutoff"].note) == ("5 h", "Thu 1 Jan 2026, 12:00")
     assert (figures["delivery"].value, figures["delivery"].note) == ("1 d 1 h", "Fri 2 Jan 2026, 08:00")
     assert (figures["restock"].value, figures["restock"].note) == ("12", "240 units still to be picked")
-    assert figures["planned"].note == "20 products · 1\u2009440\u2009€"
+    assert figures["planned"].note == "20 products · 1\u202f440\u202f€"
     assert (figures["received"].value, figures["received"].note) == (
         "381 units",
         "Thu 1 Jan: 1 of 8 lots short",
@@ -55,6 +55,7 @@ def test_only_plans_that_wait_for_something_are_offered_to_be_canceled(busy: Twi
 def test_the_page_shows_plans_orders_and_receipts(open_page: Open, busy: TwinStore) -> None:
     app = open_page("orders")
     assert [len(frame.value) for frame in app.dataframe] == [12, 20, 21, 8]
+    assert set(app.dataframe[1].value["Position"]) == {40}
     assert app.dataframe[1].value["Why"].str.contains("the reorder point is").all()
     assert list(app.dataframe[3].value["Difference"]) == [-3, 0, 0, 0, 0, 0, 0, 0]
 

@@ -169,7 +169,7 @@ def test_the_table_is_filtered(open_page: Open) -> None:
     app = open_page("shelves")
     app.text_input(key="words").set_value("cola classic").run()
     assert 0 < len(app.dataframe[0].value) < 10
-    assert f"{len(app.dataframe[0].value)} of 1\u2009142 shelves" in app.caption[-1].value
+    assert f"{len(app.dataframe[0].value)} of 1\u202f142 shelves" in app.caption[-1].value
 
 
 def test_a_wrong_setting_is_one_readable_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,9 +196,11 @@ class TwinStore:
 
 
 def lively(store: TwinStore) -> TwinStore:
-    """The store with a few plans, orders, receipts, availability and waste, for tests and for the eye."""
+    """The store with a few alerts, plans, orders, receipts, availability and waste, for tests and for the eye."""
     products = list(store.products["S01"].values())
     shelves = products[:: len(products) // 40]
+    for severity, each in zip(("critical", "warning", "info"), shelves, strict=False):
+        store.raise_alert(each.shelf_id, severity)
     cutoff, delivery = START.replace(day=4, hour=12), START.replace(day=5, hour=8)
     store.supplied = Supply(
         tuple(
@@ -224,6 +226,8 @@ def lively(store: TwinStore) -> TwinStore:
                 60,
                 72.0,
                 "rule",
+                40,
+                44,
                 cutoff,
                 delivery,
                 "On hand and on order, less what is reserved, are 40 units; the reorder point is 44: order 60.",

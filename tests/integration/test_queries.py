@@ -85,6 +85,7 @@ def test_the_page_reads_plans_orders_availability_and_waste(week: Settings) -> N
     assert {order.expected_delivery_ts.isoformat() for order in supply.orders} == {"2026-01-09T08:00:00+00:00"}
     assert {receipt.received_ts.date().isoformat() for receipt in supply.receipts} >= {"2026-01-07"}
     assert all(line.item_name != line.shelf_id for line in (*supply.restock, *supply.plans, *supply.orders))
+    assert all(plan.inventory_position <= plan.reorder_point_qty for plan in supply.plans if plan.source == "rule")
     assert sum(order.cost for order in supply.orders) > 0
 
     last_days = source.service_level("S01", date(2026, 1, 7))
