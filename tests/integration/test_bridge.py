@@ -136,9 +136,9 @@ def _said(process: subprocess.Popen[str], words: str) -> bool:
 
 GOOD = event("shelf_events", "S01", 0, 1)
 BAD = {
-    "no JSON": (b"hello", "no JSON .* Found: 'hello'"),
-    "cut off": (b'{"event_type":', "no JSON"),
-    "not UTF-8": (b'{"event_type":"\xff"}', "no JSON"),
+    "no JSON": (b"hello", "is not JSON .* Found: 'hello'"),
+    "cut off": (b'{"event_type":', "is not JSON"),
+    "not UTF-8": (b'{"event_type":"\xff"}', "is not JSON"),
     "no object": (b"[1]", "no JSON object"),
     "bottomless": (b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "nested too deeply"),
     "no event type": ({**GOOD, "event_type": None}, "event_type"),
