@@ -139,7 +139,7 @@ BAD = {
     "no JSON": (b"hello", "is not JSON .* Found: 'hello'"),
     "cut off": (b'{"event_type":', "is not JSON"),
     "not UTF-8": (b'{"event_type":"\xff"}', "is not JSON"),
-    "no object": (b"[1]", "no JSON object"),
+    "no object": (b"[1]", "not a JSON object"),
     "bottomless": (b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "nested too deeply"),
     "no event type": ({**GOOD, "event_type": None}, "event_type"),
     "unknown event type": ({**GOOD, "event_type": "teleport"}, "event_type is unknown. Found: 'teleport'"),
