@@ -11,7 +11,6 @@ from kafka import KafkaAdminClient
 
 from smartshelf.io import kafka
 from tests.integration.servers import Servers, eventually
-from tests.spark import truth
 from tests.spark.running import SparkStore
 
 PARTITIONS = 2
@@ -25,12 +24,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     yield servers
     servers.run("down")
     servers.run("reset", "--yes")
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of the store that ``truth.Recorded`` lives; a process needs them in SMARTSHELF_DATA."""
-    return truth.built(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -12,14 +11,7 @@ from smartshelf.contracts.control import Offsets, Tick
 from smartshelf.contracts.topics import TOPICS
 from smartshelf.io.kafka import TransactionalWriter
 from spark_apps.runtime.records import Record
-from spark_apps.runtime.stage import TICKS
-
-
-class Log(Protocol):
-    """What one store's bridge and capture have written so far, in order."""
-
-    store: str
-    written: list[Record]
+from tests.spark.log import StoreLog
 
 
 class Feed:
@@ -31,43 +23,30 @@ class Feed:
         self.placed: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._fed: dict[str, int] = {}
 
-    def feed(self, *logs: Log, ticks_per_transaction: int = 1, disorder: random.Random | None = None) -> None:
-        """What the logs hold beyond what was fed before; stores take turns, a step each.
-
-        With ``disorder`` the facts of a chunk come topic by topic in any order, each topic in its own transaction, so
-        that a reader sees one topic far ahead of another.
-        """
+    def feed(self, *logs: StoreLog, ticks_per_transaction: int = 1) -> None:
+        """What the logs hold beyond what was fed before; stores take turns, a step each."""
         turns = [_steps(log, self._fed.get(log.store, 0)) for log in logs]
         for log in logs:
             self._fed[log.store] = len(log.written)
         steps = [step for group in _zip_longest(turns) for step in group]
         for begin in range(0, len(steps), ticks_per_transaction):
             chunk = steps[begin : begin + ticks_per_transaction]
-            given = [(log, record) for log, records in chunk for record in records]
-            topics = sorted({record.topic for _, record in given} - {TICKS})
-            if disorder is None:
-                self._send(given, {*topics, TICKS})
-                continue
-            disorder.shuffle(topics)
-            for topic in (*topics, TICKS):
-                self._send(given, {topic})
+            self._writer.transaction(lambda writer, chunk=chunk: self._fill(writer, chunk))  # type: ignore[misc]
 
-    def _send(self, given: list[tuple[Log, Record]], topics: set[str]) -> None:
-        chosen = [(log, record) for log, record in given if record.topic in topics]
-        if chosen:
-            self._writer.transaction(lambda writer: self._fill(writer, chosen))
-
-    def _fill(self, writer: TransactionalWriter, given: list[tuple[Log, Record]]) -> None:
-        for log, record in given:
-            if record.topic != TICKS:
-                self._produce(writer, log.store, record, record.value)
+    def _fill(self, writer: TransactionalWriter, steps: Iterable[tuple[StoreLog, list[Record]]]) -> None:
+        steps = list(steps)
+        for log, records in steps:
+            for record in records:
+                if record.topic != "sim_ticks":
+                    self._produce(writer, log.store, record, record.value)
         writer.flush()
-        for log, record in given:
-            if record.topic == TICKS:
-                tick = msgspec.json.decode(record.value or b"", type=Tick)
-                cut, config = self._real(log.store, tick.cut), self._real(log.store, tick.config)
-                real = msgspec.structs.replace(tick, cut=cut, config=config)
-                self._produce(writer, log.store, record, msgspec.json.encode(real))
+        for log, records in steps:
+            for record in records:
+                if record.topic == "sim_ticks":
+                    tick = msgspec.json.decode(record.value or b"", type=Tick)
+                    cut, config = self._real(log.store, tick.cut), self._real(log.store, tick.config)
+                    real = msgspec.structs.replace(tick, cut=cut, config=config)
+                    self._produce(writer, log.store, record, msgspec.json.encode(real))
         writer.flush()
 
     def _produce(self, writer: TransactionalWriter, store: str, record: Record, value: bytes | None) -> None:
@@ -94,8 +73,8 @@ class Feed:
         return f"{topic}/{partition}/{there}"
 
 
-def _steps(log: Log, begin: int) -> list[tuple[Log, list[Record]]]:
-    steps: list[tuple[Log, list[Record]]] = []
+def _steps(log: StoreLog, begin: int) -> list[tuple[StoreLog, list[Record]]]:
+    steps: list[tuple[StoreLog, list[Record]]] = []
     records: list[Record] = []
     for record in log.written[begin:]:
         records.append(record)

@@ -25,7 +25,7 @@ from tests.integration.servers import Servers
 from tests.spark.feed import Feed
 
 #: Real seconds; a busy machine needs most of a minute for a JVM and its first batch.
-PATIENCE = 300.0
+PATIENCE = 150.0
 
 
 #: All stages in one query, without the archive and the mirrors: they wait for one another's facts.
@@ -64,10 +64,6 @@ class SparkStore:
 
     def start_mortal(self, point: str, batch: int, jobs: str = "all", **settings: str) -> SparkStore:
         return self._start(["tests.spark.app", point, str(batch), jobs], settings)
-
-    def start_alone(self, **settings: str) -> SparkStore:
-        """Every job by itself."""
-        return self._start(["tests.spark.alone"], settings)
 
     def _start(self, arguments: list[str], settings: dict[str, str]) -> SparkStore:
         assert self.process is None or self.process.poll() is not None, "one at a time"
