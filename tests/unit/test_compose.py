@@ -134,9 +134,9 @@ def test_every_role_has_a_password() -> None:
     assert given["POSTGRES_PASSWORD"] == given["SMARTSHELF_POSTGRES_OWNER_PASSWORD"]
 
 
-def test_only_services_that_talk_to_postgres_know_its_passwords() -> None:
+def test_only_services_that_talk_to_postgres_and_where_people_audit_know_its_passwords() -> None:
     given = {name for name, service in ALL.items() if service.get("env_file")}
-    assert given == {"postgres", "init", "connect", "training-service", "dashboard"}
+    assert given == {"postgres", "init", "connect", "training-service", "dashboard", "spark", "spark-2", "spark-3"}
 
 
 def test_no_image_runs_as_root() -> None:
