@@ -161,10 +161,10 @@ def _touch(path: Path) -> None:
     path.touch()
 
 
-def is_healthy(config: Settings, name: str) -> bool:
-    """Whether the service has said so within STALE_AFTER seconds."""
+def is_healthy(config: Settings, name: str, since: float = 0.0) -> bool:
+    """Whether the service has said so within STALE_AFTER seconds, and after ``since`` (seconds since 1970)."""
     try:
-        return time.time() - ready_file(config, name).stat().st_mtime < STALE_AFTER
+        return ready_file(config, name).stat().st_mtime > max(time.time() - STALE_AFTER, since)
     except FileNotFoundError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import tempfile
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+import psutil
+
 from smartshelf import settings as settings_module
 from smartshelf.errors import SmartShelfError, Unavailable
-from smartshelf.service import ready_file
+from smartshelf.service import is_healthy, ready_file
 from smartshelf.settings import CHECKOUT, Settings
 from smartshelf.stack import environment, graph, kafka, ports, postgres, probes, progress, provision, supervision
 from smartshelf.stack.graph import DRAIN_ORDER, Service
@@ -302,7 +305,18 @@ def problem_of(settings: Settings, name: str, pid: int) -> str | None:
     # An answer from somebody else's server on our port would look like our own.
     if port and (problem := probes.listening_problem(pid, port)):
         return problem
+    if not port and not is_healthy(settings, name, _born(pid)):
+        # A process that was killed has left its word behind, fresh for some seconds more.
+        return "has not said that it is ready"
     return answer_of(settings, name)
+
+
+def _born(pid: int) -> float:
+    """When a process was started, in seconds since 1970; the end of time for one that has gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return math.inf
 
 
 def answer_of(settings: Settings, name: str) -> str | None:
